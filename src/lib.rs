@@ -1,0 +1,1 @@
+//! hostwarden: one agent that tells Prometheus everything a Linux host has to say.
