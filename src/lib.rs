@@ -1,1 +1,3 @@
 //! hostwarden: one agent that tells Prometheus everything a Linux host has to say.
+
+pub mod number;
