@@ -1,0 +1,247 @@
+//! What a collector is: a name, flags, a constructor, and one call that pushes samples.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustix::io::Errno;
+
+use crate::exposition::Samples;
+use crate::flags::{AnyFlag, Values};
+use crate::host::{Paths, Root};
+
+/// All that a collector's file brings into scope.
+pub mod prelude {
+    pub use super::Enabled::{Off, On};
+    pub use super::{AbsentIsNoData, Collector, Cx, Error, Result, Setup, Spec};
+    pub use crate::exposition::{Desc, Kind, Repaired, Samples, counter, gauge, untyped};
+    pub use crate::flags::{self, Flag};
+    pub use crate::host::cursor::{AnyBase, Hex, Text};
+    pub use crate::host::{Listing, Root};
+    pub use crate::pattern::Pattern;
+    pub use rustix::io::Errno;
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Whether a collector runs when the command line does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enabled {
+    On,
+    Off,
+}
+
+/// One collector, as the list of collectors and the command line see it.
+pub struct Spec {
+    /// File stem, flag prefix and `collector` label.
+    pub name: &'static str,
+    pub enabled: Enabled,
+    /// What it reads, in a few words: for `hostwarden collectors`.
+    pub reads: &'static str,
+    pub flags: &'static [&'static dyn AnyFlag],
+    /// Runs once, at start; what it refuses is a wrong setting and ends the start.
+    pub build: Build,
+}
+
+/// A collector's constructor.
+pub type Build = fn(&Setup<'_>) -> Result<Box<dyn Collector>, String>;
+
+impl Spec {
+    pub const fn new(
+        name: &'static str,
+        enabled: Enabled,
+        reads: &'static str,
+        flags: &'static [&'static dyn AnyFlag],
+        build: Build,
+    ) -> Self {
+        Self { name, enabled, reads, flags, build }
+    }
+}
+
+/// What a constructor may know: the flags, the trees, and which collectors run beside it.
+pub struct Setup<'a> {
+    pub flags: &'a Values,
+    pub paths: &'a Paths,
+    pub enabled: &'a [&'static str],
+}
+
+impl Setup<'_> {
+    pub fn is_enabled(&self, collector: &str) -> bool {
+        self.enabled.contains(&collector)
+    }
+}
+
+/// Tells what one kernel interface says, once a scrape.
+///
+/// `collect` is synchronous and runs on a thread that may be given up. It does not log its own
+/// failure, spawn threads, sleep or format numbers. Samples pushed before an error stay.
+pub trait Collector: Send {
+    fn collect(&mut self, cx: &mut Cx<'_>, out: &mut Samples) -> Result<()>;
+}
+
+impl<F> Collector for F
+where
+    F: FnMut(&mut Cx<'_>, &mut Samples) -> Result<()> + Send,
+{
+    fn collect(&mut self, cx: &mut Cx<'_>, out: &mut Samples) -> Result<()> {
+        self(cx, out)
+    }
+}
+
+/// What `collect` reads from and writes its scratch into.
+pub struct Cx<'a> {
+    pub proc: &'a mut Root,
+    pub sys: &'a mut Root,
+    pub rootfs: &'a mut Root,
+    pub udev: &'a mut Root,
+    /// Scratch for a file's content.
+    pub text: &'a mut Vec<u8>,
+    /// Scratch for a path.
+    pub path: &'a mut String,
+    /// Sources that several collectors share in one scrape.
+    pub shared: &'a Arc<Shared>,
+    /// When this run began: what a shared source holds from before is stale.
+    pub started: Instant,
+    /// When the scrape has to be answered.
+    pub deadline: Instant,
+}
+
+/// Sources read once a scrape, whichever collector comes first.
+#[derive(Debug, Default)]
+pub struct Shared {}
+
+/// What one collector keeps to itself between scrapes, beside its own state.
+#[derive(Debug)]
+pub struct Desk {
+    proc: Root,
+    sys: Root,
+    rootfs: Root,
+    udev: Root,
+    text: Vec<u8>,
+    path: String,
+    shared: Arc<Shared>,
+}
+
+impl Desk {
+    pub fn new(paths: &Paths, shared: Arc<Shared>) -> Self {
+        Self {
+            proc: Root::new(&paths.proc),
+            sys: Root::new(&paths.sys),
+            rootfs: Root::new(&paths.rootfs),
+            udev: Root::new(&paths.udev),
+            text: Vec::new(),
+            path: String::new(),
+            shared,
+        }
+    }
+
+    pub fn cx(&mut self, deadline: Instant) -> Cx<'_> {
+        Cx {
+            proc: &mut self.proc,
+            sys: &mut self.sys,
+            rootfs: &mut self.rootfs,
+            udev: &mut self.udev,
+            text: &mut self.text,
+            path: &mut self.path,
+            shared: &self.shared,
+            started: Instant::now(),
+            deadline,
+        }
+    }
+}
+
+/// Why a collector has nothing, or nothing more, to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// The source is not there: no fault, logged at debug level.
+    NoData(Cow<'static, str>),
+    /// A file that could not be read.
+    Io { path: Box<str>, errno: Errno },
+    /// Anything else, in one line that says where and what.
+    Failed(Cow<'static, str>),
+}
+
+impl Error {
+    pub fn no_data(why: impl Into<Cow<'static, str>>) -> Self {
+        Error::NoData(why.into())
+    }
+
+    pub fn io(path: &str, errno: Errno) -> Self {
+        Error::Io { path: path.into(), errno }
+    }
+
+    pub fn failed(why: impl Into<Cow<'static, str>>) -> Self {
+        Error::Failed(why.into())
+    }
+
+    /// `net/dev: cannot parse "12x"`
+    pub fn malformed(path: &str, token: &[u8]) -> Self {
+        const SHOWN: usize = 80;
+        let token = String::from_utf8_lossy(&token[..token.len().min(SHOWN)]);
+        Error::Failed(format!("{path}: cannot parse {token:?}").into())
+    }
+
+    pub fn truncated(path: &str) -> Self {
+        Error::Failed(format!("{path}: ends too early").into())
+    }
+
+    /// Whether the file does not exist.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Error::Io { errno: Errno::NOENT, .. })
+    }
+
+    /// Whether the file may not be read.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Error::Io { errno: Errno::ACCESS | Errno::PERM, .. })
+    }
+
+    pub fn is_no_data(&self) -> bool {
+        matches!(self, Error::NoData(_))
+    }
+
+    /// For sources that need not exist: absence is no fault.
+    #[must_use]
+    pub fn absent_is_no_data(self) -> Self {
+        if self.is_absent() { Error::NoData(self.to_string().into()) } else { self }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::NoData(why) | Error::Failed(why) => f.write_str(why),
+            Error::Io { path, errno } => write!(f, "{path}: {}", errno_text(*errno)),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Absence that is no fault: `read(…).absent_is_no_data()?`.
+pub trait AbsentIsNoData {
+    #[must_use]
+    fn absent_is_no_data(self) -> Self;
+}
+
+impl<T> AbsentIsNoData for Result<T> {
+    fn absent_is_no_data(self) -> Self {
+        self.map_err(Error::absent_is_no_data)
+    }
+}
+
+/// The C library's text for an errno, in the lower case that the original prints.
+pub fn errno_text(errno: Errno) -> String {
+    let text = std::io::Error::from(errno).to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    match text.split_once(char::is_whitespace) {
+        // "RPC struct is bad" and the like keep their capitals.
+        Some((first, _)) if first.chars().skip(1).any(char::is_uppercase) => text.to_owned(),
+        _ => {
+            let mut chars = text.chars();
+            chars
+                .next()
+                .map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! The host as files: roots, descriptors that are kept open, directory listings.
+//!
+//! A [`Root`] is a directory such as `/proc`, on the live host or in a fixture tree. On a kernel
+//! file system a file that is read again keeps its descriptor, because opening costs ten times
+//! what `pread` does; elsewhere files may be replaced by others of the same name, so each read
+//! opens anew.
+
+pub mod cursor;
+
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::collector::{Error, Result};
+use cursor::Text;
+
+/// Where the four trees lie that collectors read.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    pub proc: PathBuf,
+    pub sys: PathBuf,
+    pub rootfs: PathBuf,
+    pub udev: PathBuf,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self {
+            proc: "/proc".into(),
+            sys: "/sys".into(),
+            rootfs: "/".into(),
+            udev: "/run/udev/data".into(),
+        }
+    }
+}
+
+/// `PROC_SUPER_MAGIC` and `SYSFS_MAGIC` of linux/magic.h.
+const KERNEL_FILE_SYSTEMS: [u64; 2] = [0x9fa0, 0x6265_6572];
+
+/// Descriptors that one root keeps at most; beyond, files are opened for each read.
+const KEPT_MAX: usize = 512;
+
+/// The original's sysfs reader takes one read of this size and no more.
+const ATTRIBUTE_MAX: usize = 128;
+
+/// A directory below which collectors read.
+#[derive(Debug)]
+pub struct Root {
+    path: PathBuf,
+    /// `None` where the directory does not exist: every read then says so.
+    dir: Option<OwnedFd>,
+    keeps: bool,
+    kept: HashMap<Box<str>, OwnedFd>,
+}
+
+impl Root {
+    /// A root at `path`; one that does not exist is found out by the first read.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = rustix::fs::open(&path, flags, Mode::empty()).ok();
+        let keeps = dir.as_ref().is_some_and(is_kernel_file_system);
+        Self { path, dir, keeps, kept: HashMap::new() }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the directory exists.
+    pub fn is_present(&self) -> bool {
+        self.dir.is_some()
+    }
+
+    /// Whether this is the running kernel's own file system and no fixture tree.
+    pub fn is_live(&self) -> bool {
+        self.keeps
+    }
+
+    /// The whole file, whatever its size.
+    pub fn read<'t>(&mut self, path: &'t str, buffer: &'t mut Vec<u8>) -> Result<Text<'t>> {
+        self.read_into(path, buffer, usize::MAX).map_err(|errno| Error::io(path, errno))?;
+        Ok(Text::new(path, buffer))
+    }
+
+    /// The whole file, or `None` when it does not exist.
+    pub fn read_present<'t>(
+        &mut self,
+        path: &'t str,
+        buffer: &'t mut Vec<u8>,
+    ) -> Result<Option<Text<'t>>> {
+        match self.read_into(path, buffer, usize::MAX) {
+            Ok(()) => Ok(Some(Text::new(path, buffer))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Error::io(path, errno)),
+        }
+    }
+
+    /// The whole file, opened and closed: for files that are many or seldom read.
+    pub fn read_once<'t>(&self, path: &'t str, buffer: &'t mut Vec<u8>) -> Result<Text<'t>> {
+        self.open(path)
+            .and_then(|file| read_all(file.as_fd(), buffer, usize::MAX))
+            .map_err(|errno| Error::io(path, errno))?;
+        Ok(Text::new(path, buffer))
+    }
+
+    /// A sysfs attribute: the first 128 bytes, in one read, without white space around them.
+    pub fn attribute<'t>(&mut self, path: &'t str, buffer: &'t mut Vec<u8>) -> Result<Text<'t>> {
+        self.try_attribute(path, buffer).map_err(|errno| Error::io(path, errno))
+    }
+
+    /// Like [`Root::attribute`], with the bare errno for those who sort by it.
+    pub fn try_attribute<'t>(
+        &mut self,
+        path: &'t str,
+        buffer: &'t mut Vec<u8>,
+    ) -> Result<Text<'t>, Errno> {
+        self.read_into(path, buffer, ATTRIBUTE_MAX)?;
+        Ok(Text::new(path, buffer).trim())
+    }
+
+    /// The names in a directory, sorted.
+    pub fn list(&self, path: &str, listing: &mut Listing) -> Result<()> {
+        self.try_list(path, listing).map_err(|errno| Error::io(path, errno))
+    }
+
+    /// Like [`Root::list`], with the bare errno for those who sort by it.
+    pub fn try_list(&self, path: &str, listing: &mut Listing) -> Result<(), Errno> {
+        listing.clear();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let path = if path.is_empty() { "." } else { path };
+        let dir = rustix::fs::openat(self.dir()?, path, flags, Mode::empty())?;
+        for entry in Dir::new(dir)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name != c"." && name != c".." {
+                listing.add(name, entry.file_type());
+            }
+        }
+        listing.settle(|name| self.file_type(path, name));
+        Ok(())
+    }
+
+    /// Where a symbolic link points, as it is written there.
+    pub fn link(&self, path: &str) -> Result<String> {
+        let target = self
+            .dir()
+            .and_then(|dir| rustix::fs::readlinkat(dir, path, Vec::new()))
+            .map_err(|errno| Error::io(path, errno))?;
+        target
+            .into_string()
+            .map_err(|target| Error::malformed(path, target.into_cstring().as_bytes()))
+    }
+
+    /// The path with every link followed, as far as the kernel knows it.
+    pub fn real_path(&self, path: &str) -> Result<PathBuf> {
+        let full = self.path.join(path);
+        full.canonicalize().map_err(|error| {
+            let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+            Error::io(path, errno)
+        })
+    }
+
+    /// Whether something of that name exists, links followed.
+    pub fn exists(&self, path: &str) -> bool {
+        self.stat(path).is_ok()
+    }
+
+    /// What stands at `path`, links followed.
+    pub fn stat(&self, path: &str) -> Result<rustix::fs::Stat, Errno> {
+        rustix::fs::statat(self.dir()?, path, AtFlags::empty())
+    }
+
+    /// Opens a file for reading, for those who do more with it than read it.
+    pub fn open(&self, path: &str) -> Result<OwnedFd, Errno> {
+        rustix::fs::openat(self.dir()?, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+    }
+
+    /// Closes the descriptors kept for files whose path begins so: their device is gone.
+    pub fn forget(&mut self, prefix: &str) {
+        self.kept.retain(|path, _| !path.starts_with(prefix));
+    }
+
+    fn read_into(&mut self, path: &str, buffer: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
+        if let Some(file) = self.kept.get(path) {
+            match read_all(file.as_fd(), buffer, limit) {
+                // The device behind the descriptor went away; one of the same name may be back.
+                Err(Errno::NODEV | Errno::STALE | Errno::NOENT | Errno::NXIO) => {
+                    self.kept.remove(path);
+                }
+                other => return other,
+            }
+        }
+        let file = self.open(path)?;
+        let outcome = read_all(file.as_fd(), buffer, limit);
+        if self.keeps && outcome.is_ok() && self.kept.len() < KEPT_MAX {
+            self.kept.insert(path.into(), file);
+        }
+        outcome
+    }
+
+    fn dir(&self) -> Result<BorrowedFd<'_>, Errno> {
+        self.dir.as_ref().map(AsFd::as_fd).ok_or(Errno::NOENT)
+    }
+
+    fn file_type(&self, directory: &str, name: &CStr) -> FileType {
+        let Ok(name) = name.to_str() else { return FileType::Unknown };
+        self.dir()
+            .and_then(|dir| {
+                let path = format!("{directory}/{name}");
+                rustix::fs::statat(dir, path, AtFlags::SYMLINK_NOFOLLOW)
+            })
+            .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode))
+    }
+}
+
+fn is_kernel_file_system(dir: &OwnedFd) -> bool {
+    rustix::fs::fstatfs(dir).is_ok_and(|stat| KERNEL_FILE_SYSTEMS.contains(&(stat.f_type as u64)))
+}
+
+/// Reads from offset 0 until the end or until `limit` bytes. A `seq_file` hands out at most a page
+/// at a time, so that a short read is not the end; an attribute is done with one read.
+fn read_all(file: BorrowedFd<'_>, buffer: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
+    buffer.clear();
+    if limit <= ATTRIBUTE_MAX {
+        buffer.resize(limit, 0);
+        let count = rustix::io::pread(file, &mut buffer[..], 0).inspect_err(|_| buffer.clear())?;
+        buffer.truncate(count);
+        return Ok(());
+    }
+    let mut length = 0;
+    buffer.resize(buffer.capacity().max(4096), 0);
+    loop {
+        if length == buffer.len() {
+            buffer.resize(length * 2, 0);
+        }
+        match rustix::io::pread(file, &mut buffer[length..], length as u64) {
+            Ok(0) => break,
+            Ok(count) => length += count,
+            Err(Errno::INTR) => {}
+            Err(errno) => {
+                buffer.clear();
+                return Err(errno);
+            }
+        }
+    }
+    buffer.truncate(length);
+    Ok(())
+}
+
+/// The entries of a directory, sorted by name; kept and refilled.
+#[derive(Debug, Default)]
+pub struct Listing {
+    bytes: Vec<u8>,
+    entries: Vec<(usize, usize, FileType)>,
+}
+
+impl Listing {
+    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+        // A name that is not UTF-8 is none that the kernel gives below /proc or /sys.
+        self.entries.iter().filter_map(|&(start, end, kind)| {
+            let name = std::str::from_utf8(&self.bytes[start..end]).ok()?;
+            Some(Entry { name, kind })
+        })
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.iter().map(|entry| entry.name)
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+    }
+
+    fn add(&mut self, name: &CStr, kind: FileType) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(name.to_bytes_with_nul());
+        self.entries.push((start, self.bytes.len() - 1, kind));
+    }
+
+    /// Sorts, and asks for the types that the directory did not tell.
+    fn settle(&mut self, file_type: impl Fn(&CStr) -> FileType) {
+        let Self { bytes, entries } = self;
+        entries.sort_unstable_by(|a, b| bytes[a.0..a.1].cmp(&bytes[b.0..b.1]));
+        for (start, end, kind) in entries.iter_mut().filter(|entry| entry.2 == FileType::Unknown) {
+            if let Ok(name) = CStr::from_bytes_with_nul(&bytes[*start..=*end]) {
+                *kind = file_type(name);
+            }
+        }
+    }
+}
+
+/// One name in a directory and what stands there; a link is a link, not what it points to.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    pub name: &'a str,
+    pub kind: FileType,
+}
+
+impl Entry<'_> {
+    pub fn is_directory(self) -> bool {
+        self.kind == FileType::Directory
+    }
+
+    pub fn is_regular(self) -> bool {
+        self.kind == FileType::RegularFile
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree() -> tempfile::TempDir {
+        let tree = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(tree.path().join("net")).unwrap();
+        std::fs::write(tree.path().join("net/dev"), "lo: 1\n").unwrap();
+        std::fs::write(tree.path().join("net/arp"), " 7 \n").unwrap();
+        tree
+    }
+
+    #[test]
+    fn a_fixture_file_replaced_by_rename_is_read_anew() {
+        let tree = tree();
+        let mut root = Root::new(tree.path());
+        let mut buffer = Vec::new();
+        assert!(!root.is_live());
+        assert_eq!(root.read("net/dev", &mut buffer).unwrap().bytes, b"lo: 1\n");
+        std::fs::write(tree.path().join("new"), "lo: 2\n").unwrap();
+        std::fs::rename(tree.path().join("new"), tree.path().join("net/dev")).unwrap();
+        assert_eq!(root.read("net/dev", &mut buffer).unwrap().bytes, b"lo: 2\n");
+        assert_eq!(root.attribute("net/arp", &mut buffer).unwrap().bytes, b"7");
+    }
+
+    #[test]
+    fn absence_is_told_by_the_errno() {
+        let tree = tree();
+        let mut root = Root::new(tree.path());
+        let mut buffer = Vec::new();
+        assert!(root.read_present("net/none", &mut buffer).unwrap().is_none());
+        let error = root.read("net/none", &mut buffer).unwrap_err();
+        assert!(error.is_absent());
+        assert_eq!(error.to_string(), "net/none: no such file or directory");
+        let error = Root::new("/nowhere/at/all").read("stat", &mut buffer).unwrap_err();
+        assert!(error.is_absent());
+    }
+
+    #[test]
+    fn a_file_of_the_live_kernel_keeps_its_descriptor() {
+        let mut root = Root::new("/proc");
+        let mut buffer = Vec::new();
+        assert!(root.is_live());
+        for _ in 0..3 {
+            assert!(!root.read("stat", &mut buffer).unwrap().bytes.is_empty());
+        }
+        assert_eq!(root.kept.len(), 1);
+        root.forget("st");
+        assert!(root.kept.is_empty());
+    }
+
+    #[test]
+    fn listings_are_sorted_and_know_directories() {
+        let tree = tree();
+        let root = Root::new(tree.path());
+        let mut listing = Listing::default();
+        root.list("net", &mut listing).unwrap();
+        assert_eq!(listing.names().collect::<Vec<_>>(), ["arp", "dev"]);
+        root.list("", &mut listing).unwrap();
+        assert!(listing.iter().all(Entry::is_directory));
+    }
+}
