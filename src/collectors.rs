@@ -1,0 +1,21 @@
+//! The list of collectors. A new one is its file and one line here, in the order of the names.
+
+use crate::collector::Spec;
+
+macro_rules! collectors {
+    ($($name:ident)*) => {
+        $(pub mod $name;)*
+
+        /// Every collector there is.
+        pub static ALL: &[&Spec] = &[$(&$name::SPEC),*];
+    };
+}
+
+collectors! {
+    loadavg
+}
+
+/// The collector of that name.
+pub fn find(name: &str) -> Option<&'static Spec> {
+    ALL.iter().copied().find(|spec| spec.name == name)
+}

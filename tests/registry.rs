@@ -1,0 +1,66 @@
+//! What holds for the list of collectors as a whole.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use hostwarden::collectors;
+
+#[test]
+fn names_are_sorted_unique_and_file_stems() {
+    let names: Vec<&str> = collectors::ALL.iter().map(|spec| spec.name).collect();
+    let mut sorted = names.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!(names, sorted);
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/collectors");
+    for name in names {
+        let is_file = sources.join(format!("{name}.rs")).is_file();
+        assert!(is_file || sources.join(name).is_dir(), "{name}: no file of that name");
+    }
+}
+
+/// Flags of the original that do not begin with their collector's name.
+const OTHER_PREFIXES: [(&str, &str); 4] = [
+    ("netclass", "collector.netclass_rtnl.with-stats"),
+    ("powersupplyclass", "collector.powersupply.ignored-supplies"),
+    ("qdisc", "collector.qdisk.device-include"),
+    ("qdisc", "collector.qdisk.device-exclude"),
+];
+
+#[test]
+fn flags_are_unique_and_begin_with_their_collector() {
+    let mut seen = HashSet::new();
+    for spec in collectors::ALL {
+        for flag in spec.flags {
+            let name = flag.definition().name;
+            assert!(seen.insert(name), "{name} is defined twice");
+            assert!(
+                name.starts_with(&format!("collector.{}.", spec.name))
+                    || OTHER_PREFIXES.contains(&(spec.name, name)),
+                "{name} stands in the file of {}",
+                spec.name
+            );
+        }
+    }
+}
+
+#[test]
+fn every_default_is_a_value_of_its_flag() {
+    let values = hostwarden::flags::Values::default();
+    for flag in collectors::ALL.iter().flat_map(|spec| spec.flags) {
+        flag.check(&values).unwrap();
+    }
+}
+
+/// Collectors whose source is no file, and where they are tested instead.
+const WITHOUT_GOLDEN: &[(&str, &str)] = &[];
+
+#[test]
+fn every_collector_has_a_golden_text_or_a_reason() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    for spec in collectors::ALL {
+        let has_golden = fixtures.join(spec.name).is_dir();
+        let has_reason = WITHOUT_GOLDEN.iter().any(|(name, _)| *name == spec.name);
+        assert!(has_golden != has_reason, "{}: a golden text or a reason, not both", spec.name);
+    }
+}
