@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::int;
+use super::{float, int};
 
 /// Appends a sample's value: the shortest digits that read back as the same float, with an exponent below 0.0001 and from a
 /// million on, and zero without its sign.
@@ -35,10 +35,17 @@ pub fn write_float(out: &mut Vec<u8>, value: f64) {
     let written = write!(rest, "{magnitude:e}");
     debug_assert!(written.is_ok(), "a float needs 24 bytes at most");
     let unused = rest.len();
-    let text = &buffer[..buffer.len() - unused];
-    let Some(e) = memchr::memchr(b'e', text) else { return };
-    let exponent = int(&text[e + 1..]).unwrap_or_default();
-    let (first, others) = (text[0], text.get(2..e).unwrap_or_default());
+    let length = buffer.len() - unused;
+    let Some(e) = memchr::memchr(b'e', &buffer[..length]) else { return };
+    let exponent = int(&buffer[e + 1..length]).unwrap_or_default();
+    if is_rounded_half_up(magnitude, &buffer[..e], exponent) {
+        buffer[e - 1] -= 1;
+        // Below a power of two floats lie closer, and the even digit may name a neighbour, as it would for 2^-24.
+        if float(&buffer[..length]) != Some(magnitude) {
+            buffer[e - 1] += 1;
+        }
+    }
+    let (first, others) = (buffer[0], buffer.get(2..e).unwrap_or_default());
     match exponent {
         0..6 => {
             let (before, after) = others.split_at(usize::try_from(exponent).unwrap_or_default());
@@ -54,6 +61,33 @@ pub fn write_float(out: &mut Vec<u8>, value: f64) {
         }
         _ => write_scientific(out, first, others, exponent),
     }
+}
+
+/// Whether `value` lies halfway between these digits and those with the last, an odd one, less by 1. Where both name it, Rust
+/// takes the larger and Go the even: 2^-25 is `2.9802322387695312e-08`.
+fn is_rounded_half_up(value: f64, digits: &[u8], exponent: i64) -> bool {
+    const FRACTION: u32 = f64::MANTISSA_DIGITS - 1;
+
+    let odd = digits.last().is_some_and(|b| b & 1 == 1);
+    if !odd || digits.len() < 3 {
+        return false;
+    }
+    // value = odd × 2^two, and what it is compared with is half × 10^ten, where half ends in 5.
+    let bits = value.to_bits();
+    let (fraction, field) = (bits & ((1 << FRACTION) - 1), (bits >> FRACTION).cast_signed());
+    let (significand, two) =
+        if field == 0 { (fraction, -1074) } else { (fraction | 1 << FRACTION, field - 1075) };
+    let zeros = significand.trailing_zeros();
+    let (odd, two) = (significand >> zeros, two + i64::from(zeros));
+
+    let number =
+        digits.iter().filter(|b| b.is_ascii_digit()).fold(0, |n, b| n * 10 + u64::from(b - b'0'));
+    let half = number * 10 - 5;
+    let decimals = i64::try_from(digits.len() - 2).unwrap_or_default();
+    let ten = exponent - decimals - 1;
+    // A half that ends in 5 is odd, so all twos are in the ten. Only a value with a fraction comes so near to its shortest digits.
+    let fives = u32::try_from(-ten).ok().and_then(|n| 5u64.checked_pow(n));
+    ten == two && fives.and_then(|fives| odd.checked_mul(fives)) == Some(half)
 }
 
 fn write_whole(out: &mut Vec<u8>, whole: u64) {
@@ -82,7 +116,6 @@ fn write_scientific(out: &mut Vec<u8>, first: u8, others: &[u8], exponent: i64) 
 
 #[cfg(test)]
 mod tests {
-    use super::super::float;
     use super::*;
 
     #[test]
@@ -122,6 +155,10 @@ mod tests {
             (-f64::MIN_POSITIVE, "-2.2250738585072014e-308"),
             (f64::MAX, "1.7976931348623157e+308"),
             (f64::EPSILON, "2.220446049250313e-16"),
+            (2f64.powi(-24), "5.960464477539063e-08"),
+            (2f64.powi(-25), "2.9802322387695312e-08"),
+            (-624_297_811_037_773.25, "-6.242978110377732e+14"),
+            (624_297_811_037_773.75, "6.242978110377738e+14"),
             (f64::NAN, "NaN"),
             (f64::INFINITY, "+Inf"),
             (f64::NEG_INFINITY, "-Inf"),
