@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::exposition::Samples;
@@ -69,6 +71,28 @@ pub struct Setup<'a> {
 impl Setup<'_> {
     pub fn is_enabled(&self, collector: &str) -> bool {
         self.enabled.contains(&collector)
+    }
+
+    /// For collectors that the original does not build without a procfs.
+    pub fn need_proc(&self) -> Result<(), String> {
+        need_directory("procfs", &self.paths.proc)
+    }
+
+    /// For collectors that the original does not build without a sysfs.
+    pub fn need_sys(&self) -> Result<(), String> {
+        need_directory("sysfs", &self.paths.sys)
+    }
+}
+
+fn need_directory(what: &str, path: &Path) -> Result<(), String> {
+    let shown = path.display();
+    let stat = rustix::fs::stat(path).map_err(|errno| {
+        let errno = errno_text(errno);
+        format!("failed to open {what}: could not read \"{shown}\": stat {shown}: {errno}")
+    })?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => Ok(()),
+        _ => Err(format!("failed to open {what}: mount point \"{shown}\" is not a directory")),
     }
 }
 

@@ -3,6 +3,9 @@
 use crate::collector::{Error, Result};
 use crate::number;
 
+/// The longest line that the original's scanner takes: 64 KiB less the newline.
+const SCANNED_MAX: usize = 64 * 1024 - 1;
+
 /// A file's content and, for errors, its path below its root.
 #[derive(Debug, Clone, Copy)]
 pub struct Text<'a> {
@@ -28,6 +31,23 @@ impl<'a> Text<'a> {
             .split(|&byte| byte == b'\n')
             .filter(move |_| !is_empty)
             .map(move |line| Text { path: self.path, bytes: line })
+    }
+
+    /// The lines as the original's scanner hands them out: a carriage return before the newline is
+    /// cut off, and a line of 64 KiB or more is an error, after which there are no more lines.
+    pub fn scan(self) -> impl Iterator<Item = Result<Text<'a>>> {
+        let mut is_over = false;
+        self.lines().map_while(move |line| {
+            if is_over {
+                return None;
+            }
+            is_over = line.bytes.len() > SCANNED_MAX;
+            if is_over {
+                return Some(Err(Error::failed(format!("{}: line of over 64 KiB", line.path))));
+            }
+            let bytes = line.bytes.strip_suffix(b"\r").unwrap_or(line.bytes);
+            Some(Ok(Text { bytes, ..line }))
+        })
     }
 
     /// The words between white space.
@@ -178,6 +198,22 @@ mod tests {
         assert_eq!(lines(""), []);
         assert_eq!(lines("a\n"), [1]);
         assert_eq!(lines("a\n\nbc"), [1, 0, 2]);
+    }
+
+    #[test]
+    fn a_scan_ends_at_a_line_too_long() {
+        let fits = "x".repeat(SCANNED_MAX);
+        for (input, expected) in [
+            ("a\r\nb\r", vec![Some(1), Some(1)]),
+            ("a\r\r\n\r\n", vec![Some(2), Some(0)]),
+            (&format!("a\n{fits}\nb\n"), vec![Some(1), Some(SCANNED_MAX), Some(1)]),
+            (&format!("a\n{fits}x\nb\n"), vec![Some(1), None]),
+        ] {
+            let lines = text(input).scan().map(|line| line.ok().map(|line| line.bytes.len()));
+            assert_eq!(lines.collect::<Vec<_>>(), expected);
+        }
+        let error = text(&format!("{fits}x")).scan().last().unwrap().unwrap_err();
+        assert_eq!(error.to_string(), "net/dev: line of over 64 KiB");
     }
 
     #[test]
