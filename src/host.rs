@@ -12,7 +12,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 use crate::collector::{Error, Result};
@@ -46,6 +46,9 @@ const KEPT_MAX: usize = 512;
 
 /// The original's sysfs reader takes one read of this size and no more.
 const ATTRIBUTE_MAX: usize = 128;
+
+/// Bytes of directory entries taken from the kernel in one call: some hundred names.
+const ENTRIES_AT_ONCE: usize = 4096;
 
 /// A directory below which collectors read.
 #[derive(Debug)]
@@ -134,13 +137,7 @@ impl Root {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let path = if path.is_empty() { "." } else { path };
         let dir = rustix::fs::openat(self.dir()?, path, flags, Mode::empty())?;
-        for entry in Dir::new(dir)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            if name != c"." && name != c".." {
-                listing.add(name, entry.file_type());
-            }
-        }
+        listing.fill(&dir)?;
         listing.settle(|name| self.file_type(path, name));
         Ok(())
     }
@@ -257,6 +254,8 @@ fn read_all(file: BorrowedFd<'_>, buffer: &mut Vec<u8>, limit: usize) -> Result<
 pub struct Listing {
     bytes: Vec<u8>,
     entries: Vec<(usize, usize, FileType)>,
+    /// What the kernel writes directory entries into.
+    buffer: Vec<u8>,
 }
 
 impl Listing {
@@ -277,15 +276,25 @@ impl Listing {
         self.entries.clear();
     }
 
-    fn add(&mut self, name: &CStr, kind: FileType) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(name.to_bytes_with_nul());
-        self.entries.push((start, self.bytes.len() - 1, kind));
+    fn fill(&mut self, dir: &OwnedFd) -> Result<(), Errno> {
+        let Self { bytes, entries, buffer } = self;
+        buffer.reserve(ENTRIES_AT_ONCE);
+        let mut dir = RawDir::new(dir, buffer.spare_capacity_mut());
+        while let Some(entry) = dir.next() {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name != c"." && name != c".." {
+                let start = bytes.len();
+                bytes.extend_from_slice(name.to_bytes_with_nul());
+                entries.push((start, bytes.len() - 1, entry.file_type()));
+            }
+        }
+        Ok(())
     }
 
     /// Sorts, and asks for the types that the directory did not tell.
     fn settle(&mut self, file_type: impl Fn(&CStr) -> FileType) {
-        let Self { bytes, entries } = self;
+        let Self { bytes, entries, .. } = self;
         entries.sort_unstable_by(|a, b| bytes[a.0..a.1].cmp(&bytes[b.0..b.1]));
         for (start, end, kind) in entries.iter_mut().filter(|entry| entry.2 == FileType::Unknown) {
             if let Ok(name) = CStr::from_bytes_with_nul(&bytes[*start..=*end]) {
@@ -372,5 +381,19 @@ mod tests {
         assert_eq!(listing.names().collect::<Vec<_>>(), ["arp", "dev"]);
         root.list("", &mut listing).unwrap();
         assert!(listing.iter().all(Entry::is_directory));
+    }
+
+    #[test]
+    fn a_listing_takes_more_names_than_the_kernel_hands_out_at_once() {
+        let tree = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..300).map(|n| format!("a-rather-long-name-{n:04}")).collect();
+        for name in &names {
+            std::fs::write(tree.path().join(name), "").unwrap();
+        }
+        let mut listing = Listing::default();
+        for _ in 0..2 {
+            Root::new(tree.path()).list("", &mut listing).unwrap();
+            assert_eq!(listing.names().collect::<Vec<_>>(), names);
+        }
     }
 }
