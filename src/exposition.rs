@@ -436,6 +436,29 @@ impl Samples {
         &self.bytes[span.start as usize..span.end as usize]
     }
 
+    /// Runs `push` and takes back what it pushed when it fails: for sources that are told whole or
+    /// not at all.
+    pub fn all_or_nothing<T, E>(
+        &mut self,
+        push: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let (bytes, families) = (self.bytes.len(), self.families.len());
+        let (names, values) = (self.names.len(), self.values.len());
+        let samples = self.samples.len();
+        let fault = self.fault.take();
+        let outcome = push(self);
+        if outcome.is_err() {
+            self.bytes.truncate(bytes);
+            self.families.truncate(families);
+            self.names.truncate(names);
+            self.values.truncate(values);
+            self.samples.truncate(samples);
+            self.fault = None;
+        }
+        self.fault = fault.or(self.fault.take());
+        outcome
+    }
+
     /// What a collector pushed that no exposition can carry, if anything.
     pub fn take_fault(&mut self) -> Option<String> {
         self.fault.take()

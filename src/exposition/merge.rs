@@ -244,6 +244,35 @@ mod tests {
     }
 
     #[test]
+    fn what_was_taken_back_is_not_written() {
+        let mut samples = Samples::default();
+        samples.push(&CPU, &[&0_u64, &"idle"], 1.0);
+        let outcome: Result<(), &str> = samples.all_or_nothing(|out| {
+            out.push(&LOAD, &[], 1.0);
+            let family = out.family("no name", Kind::Gauge, "None.");
+            out.push_named(family, &[("a", &"b")], 1.0);
+            Err("too bad")
+        });
+        assert_eq!(outcome, Err("too bad"));
+        assert_eq!(samples.take_fault(), None);
+        samples
+            .all_or_nothing(|out| -> Result<(), ()> {
+                out.push(&CPU, &[&0_u64, &"user"], 2.0);
+                Ok(())
+            })
+            .unwrap();
+        let (text, faults) = written(&[samples]);
+        assert!(
+            text.ends_with(
+                "counter\nnode_cpu_total{cpu=\"0\",mode=\"idle\"} 1\n\
+             node_cpu_total{cpu=\"0\",mode=\"user\"} 2\n"
+            ),
+            "{text}"
+        );
+        assert!(!text.contains("node_load1") && faults.is_empty(), "{text}");
+    }
+
+    #[test]
     fn the_earlier_source_wins() {
         let mut built_in = Samples::default();
         built_in.push(&LOAD, &[], 1.0);
