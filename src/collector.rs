@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::exposition::Samples;
 use crate::flags::{AnyFlag, Values};
-use crate::host::{Paths, Root};
+use crate::host::{Paths, Root, Roots};
 
 /// All that a collector's file brings into scope.
 pub mod prelude {
@@ -138,34 +138,23 @@ pub struct Shared {}
 /// What one collector keeps to itself between scrapes, beside its own state.
 #[derive(Debug)]
 pub struct Desk {
-    proc: Root,
-    sys: Root,
-    rootfs: Root,
-    udev: Root,
+    roots: Roots,
     text: Vec<u8>,
     path: String,
     shared: Arc<Shared>,
 }
 
 impl Desk {
-    pub fn new(paths: &Paths, shared: Arc<Shared>) -> Self {
-        Self {
-            proc: Root::new(&paths.proc),
-            sys: Root::new(&paths.sys),
-            rootfs: Root::new(&paths.rootfs),
-            udev: Root::new(&paths.udev),
-            text: Vec::new(),
-            path: String::new(),
-            shared,
-        }
+    pub fn new(roots: &Roots, shared: Arc<Shared>) -> Self {
+        Self { roots: roots.clone(), text: Vec::new(), path: String::new(), shared }
     }
 
     pub fn cx(&mut self, deadline: Instant) -> Cx<'_> {
         Cx {
-            proc: &mut self.proc,
-            sys: &mut self.sys,
-            rootfs: &mut self.rootfs,
-            udev: &mut self.udev,
+            proc: &mut self.roots.proc,
+            sys: &mut self.roots.sys,
+            rootfs: &mut self.roots.rootfs,
+            udev: &mut self.roots.udev,
             text: &mut self.text,
             path: &mut self.path,
             shared: &self.shared,

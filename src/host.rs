@@ -6,17 +6,21 @@
 //! opens anew.
 
 pub mod cursor;
+mod memory;
 
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 use crate::collector::{Error, Result};
 use cursor::Text;
+pub use memory::limit_allocator;
 
 /// Where the four trees lie that collectors read.
 #[derive(Debug, Clone)]
@@ -41,8 +45,8 @@ impl Default for Paths {
 /// `PROC_SUPER_MAGIC` and `SYSFS_MAGIC` of linux/magic.h.
 const KERNEL_FILE_SYSTEMS: [u64; 2] = [0x9fa0, 0x6265_6572];
 
-/// Descriptors that one root keeps at most; beyond, files are opened for each read.
-const KEPT_MAX: usize = 512;
+/// Descriptors kept at most, however many the process may have.
+const KEPT_MAX: u64 = 4096;
 
 /// The original's sysfs reader takes one read of this size and no more.
 const ATTRIBUTE_MAX: usize = 128;
@@ -50,14 +54,71 @@ const ATTRIBUTE_MAX: usize = 128;
 /// Bytes of directory entries taken from the kernel in one call: some hundred names.
 const ENTRIES_AT_ONCE: usize = 4096;
 
-/// A directory below which collectors read.
+/// A directory below which collectors read. A clone shares the directory's descriptor and keeps
+/// files of its own.
 #[derive(Debug)]
 pub struct Root {
     path: PathBuf,
     /// `None` where the directory does not exist: every read then says so.
-    dir: Option<OwnedFd>,
+    dir: Option<Arc<OwnedFd>>,
     keeps: bool,
-    kept: HashMap<Box<str>, OwnedFd>,
+    kept: HashMap<Box<str>, Kept>,
+}
+
+impl Clone for Root {
+    fn clone(&self) -> Self {
+        Self {
+            path: self.path.clone(),
+            dir: self.dir.clone(),
+            keeps: self.keeps,
+            kept: HashMap::new(),
+        }
+    }
+}
+
+/// The four trees, opened.
+#[derive(Debug, Clone)]
+pub struct Roots {
+    pub proc: Root,
+    pub sys: Root,
+    pub rootfs: Root,
+    pub udev: Root,
+}
+
+impl Roots {
+    pub fn new(paths: &Paths) -> Self {
+        Self {
+            proc: Root::new(&paths.proc),
+            sys: Root::new(&paths.sys),
+            rootfs: Root::new(&paths.rootfs),
+            udev: Root::new(&paths.udev),
+        }
+    }
+}
+
+/// A file kept open; the process keeps so many that half of its descriptors stay free.
+#[derive(Debug)]
+struct Kept(OwnedFd);
+
+static KEPT: AtomicU64 = AtomicU64::new(0);
+
+impl Kept {
+    fn new(file: OwnedFd) -> Option<Self> {
+        static LIMIT: OnceLock<u64> = OnceLock::new();
+        let limit = *LIMIT.get_or_init(|| {
+            let soft = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+            soft.map_or(KEPT_MAX, |soft| KEPT_MAX.min(soft / 2))
+        });
+        let is_room = KEPT.fetch_add(1, Ordering::Relaxed) < limit;
+        let kept = Self(file);
+        is_room.then_some(kept)
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        KEPT.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Root {
@@ -65,8 +126,8 @@ impl Root {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = rustix::fs::open(&path, flags, Mode::empty()).ok();
-        let keeps = dir.as_ref().is_some_and(is_kernel_file_system);
+        let dir = rustix::fs::open(&path, flags, Mode::empty()).ok().map(Arc::new);
+        let keeps = dir.as_deref().is_some_and(is_kernel_file_system);
         Self { path, dir, keeps, kept: HashMap::new() }
     }
 
@@ -184,7 +245,7 @@ impl Root {
 
     fn read_into(&mut self, path: &str, buffer: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
         if let Some(file) = self.kept.get(path) {
-            match read_all(file.as_fd(), buffer, limit) {
+            match read_all(file.0.as_fd(), buffer, limit) {
                 // The device behind the descriptor went away; one of the same name may be back.
                 Err(Errno::NODEV | Errno::STALE | Errno::NOENT | Errno::NXIO) => {
                     self.kept.remove(path);
@@ -194,14 +255,17 @@ impl Root {
         }
         let file = self.open(path)?;
         let outcome = read_all(file.as_fd(), buffer, limit);
-        if self.keeps && outcome.is_ok() && self.kept.len() < KEPT_MAX {
+        if self.keeps
+            && outcome.is_ok()
+            && let Some(file) = Kept::new(file)
+        {
             self.kept.insert(path.into(), file);
         }
         outcome
     }
 
     fn dir(&self) -> Result<BorrowedFd<'_>, Errno> {
-        self.dir.as_ref().map(AsFd::as_fd).ok_or(Errno::NOENT)
+        self.dir.as_deref().map(AsFd::as_fd).ok_or(Errno::NOENT)
     }
 
     fn file_type(&self, directory: &str, name: &CStr) -> FileType {
@@ -213,6 +277,25 @@ impl Root {
             })
             .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode))
     }
+}
+
+/// The TCP port that /etc/services gives to a name.
+pub fn service_port(name: &str) -> Option<u16> {
+    let mut buffer = Vec::new();
+    let etc = Root::new("/etc");
+    let services = etc.read_once("services", &mut buffer).ok()?;
+    services.lines().find_map(|line| {
+        let mut fields = line.fields();
+        let service = fields.next()?;
+        let (port, protocol) = fields.next()?.split_once(b'/')?;
+        let is_named = || {
+            service.bytes == name.as_bytes()
+                || fields
+                    .take_while(|field| !field.bytes.starts_with(b"#"))
+                    .any(|alias| alias.bytes == name.as_bytes())
+        };
+        if protocol.bytes == b"tcp" && is_named() { port.as_str().ok()?.parse().ok() } else { None }
+    })
 }
 
 fn is_kernel_file_system(dir: &OwnedFd) -> bool {

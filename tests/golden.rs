@@ -12,7 +12,7 @@ use hostwarden::collectors;
 use hostwarden::exposition::merge::Merge;
 use hostwarden::exposition::{Samples, text};
 use hostwarden::flags::Values;
-use hostwarden::host::Paths;
+use hostwarden::host::{Paths, Roots};
 
 #[test]
 fn every_case_says_what_its_golden_text_says() {
@@ -50,7 +50,7 @@ fn run(spec: &'static Spec, case: &Path) -> String {
     let mut samples = Samples::default();
     let outcome = match (spec.build)(&setup) {
         Ok(mut collector) => {
-            let mut desk = Desk::new(&paths, Arc::new(Shared::default()));
+            let mut desk = Desk::new(&Roots::new(&paths), Arc::new(Shared::default()));
             let deadline = Instant::now() + Duration::from_secs(10);
             match collector.collect(&mut desk.cx(deadline), &mut samples) {
                 Ok(()) => "answered".to_owned(),
