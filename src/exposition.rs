@@ -4,6 +4,7 @@
 //! are statics where they are known beforehand, label values are bytes in the arena, values are
 //! `f64`. The arena is cleared and used again, so that a scrape after the first allocates nothing.
 
+pub mod gzip;
 pub mod merge;
 pub mod text;
 

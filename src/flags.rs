@@ -200,7 +200,7 @@ fn last(given: &[String]) -> &str {
 /// What was typed, by flag name.
 #[derive(Debug, Default, Clone)]
 pub struct Values {
-    given: HashMap<&'static str, Vec<String>>,
+    given: HashMap<String, Vec<String>>,
     environment: HashMap<&'static str, String>,
 }
 
@@ -230,8 +230,8 @@ impl Values {
     }
 
     /// Records one occurrence of a flag.
-    pub fn give(&mut self, name: &'static str, value: impl Into<String>) {
-        self.given.entry(name).or_default().push(value.into());
+    pub fn give(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.given.entry(name.into()).or_default().push(value.into());
     }
 
     /// Records what the environment says in place of a flag's default.

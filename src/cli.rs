@@ -1,0 +1,324 @@
+//! The command line: the flag table turned into clap arguments, with node_exporter's rules and words.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::collector::{Enabled, Spec};
+use crate::collectors;
+use crate::flags::{self, AnyFlag, Definition, Flag, Values};
+use crate::host::{Paths, Root};
+use crate::log;
+use crate::web::own::{CONTRACT, VERSION, platform};
+use crate::web::{self, listen, metrics};
+
+static DISABLE_DEFAULTS: Flag<bool> = flags::switch(
+    "collector.disable-defaults",
+    false,
+    "Switch off every collector that the command line does not name.",
+);
+static PROCFS: Flag<String> = flags::text("path.procfs", "/proc", "Where procfs is mounted.");
+static SYSFS: Flag<String> = flags::text("path.sysfs", "/sys", "Where sysfs is mounted.");
+static ROOTFS: Flag<String> = flags::text("path.rootfs", "/", "Where the host's root is mounted.");
+static UDEV_DATA: Flag<String> =
+    flags::text("path.udev.data", "/run/udev/data", "Where udev keeps its device data.");
+static MAX_PROCS: Flag<i64> = flags::integer(
+    "runtime.gomaxprocs",
+    "1",
+    "Accepted for node_exporter's sake; the agent needs one thread.",
+)
+.env("GOMAXPROCS");
+
+static FLAGS: &[&dyn AnyFlag] =
+    &[&DISABLE_DEFAULTS, &PROCFS, &SYSFS, &ROOTFS, &UDEV_DATA, &MAX_PROCS];
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Action {
+    /// Print this on standard output and leave.
+    Print(String),
+    Serve(Box<Settings>),
+}
+
+/// All that was typed, checked.
+#[derive(Debug)]
+pub struct Settings {
+    pub values: Values,
+    /// Names of the collectors to run, sorted.
+    pub enabled: Vec<&'static str>,
+    pub paths: Paths,
+    pub log: log::Settings,
+}
+
+/// Reads the command line, program name first. The error is one line for standard error.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Action, String> {
+    let mut words = arguments.into_iter().map(|word| word.to_string_lossy().into_owned());
+    let program = words.next().unwrap_or_default();
+    let program =
+        Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    read(words).map_err(|error| format!("{program}: error: {error}, try --help"))
+}
+
+/// Every flag that belongs to no collector.
+pub fn general_flags() -> impl Iterator<Item = &'static dyn AnyFlag> {
+    [web::FLAGS, listen::FLAGS, metrics::FLAGS, FLAGS, log::FLAGS].into_iter().flatten().copied()
+}
+
+/// Every flag but the switches of the collectors themselves.
+pub fn all_flags() -> impl Iterator<Item = &'static dyn AnyFlag> {
+    general_flags().chain(collectors::ALL.iter().flat_map(|spec| spec.flags.iter().copied()))
+}
+
+fn read(words: impl Iterator<Item = String>) -> Result<Action, String> {
+    let mut expanded = Vec::new();
+    for word in words {
+        expand(word, &mut expanded)?;
+    }
+    // An unknown flag before --version wins, one after it loses.
+    if let Some(at) = expanded.iter().position(|word| word == "--version") {
+        let before = command().try_get_matches_from(&expanded[..at]);
+        if before.as_ref().is_ok_and(|before| !before.get_flag("help")) {
+            return Ok(Action::Print(version()));
+        }
+    }
+    let matches = command().try_get_matches_from(&expanded).map_err(|error| reason(&error))?;
+    if matches.get_flag("help") || matches.get_flag("help-long") {
+        return Ok(Action::Print(help()));
+    }
+    let (values, switched) = collect(&matches)?;
+    for flag in all_flags() {
+        flag.check(&values)?;
+    }
+    let without_defaults = values.get(&DISABLE_DEFAULTS);
+    let is_enabled = |spec: &&&'static Spec| match switched.get(spec.name) {
+        Some(is_on) => *is_on,
+        None => !without_defaults && spec.enabled == Enabled::On,
+    };
+    let enabled = collectors::ALL.iter().filter(is_enabled).map(|spec| spec.name).collect();
+    let paths = Paths {
+        proc: PathBuf::from(values.get(&PROCFS)),
+        sys: PathBuf::from(values.get(&SYSFS)),
+        rootfs: PathBuf::from(values.get(&ROOTFS)),
+        udev: PathBuf::from(values.get(&UDEV_DATA)),
+    };
+    let log = log::Settings::from_flags(&values)?;
+    Ok(Action::Serve(Box::new(Settings { values, enabled, paths, log })))
+}
+
+/// `@FILE` stands for the file's lines, each one argument as it is; `#` in front comments one out.
+fn expand(word: String, out: &mut Vec<String>) -> Result<(), String> {
+    let Some(path) = word.strip_prefix('@') else {
+        out.push(word);
+        return Ok(());
+    };
+    if path.is_empty() {
+        return Err("expected @ file to expand arguments from".to_owned());
+    }
+    let mut buffer = Vec::new();
+    let directory = Root::new(".");
+    let file = directory.read_once(path, &mut buffer).map_err(|error| {
+        let error = error.to_string();
+        format!("failed to open arguments file {path:?}: open {error}")
+    })?;
+    for line in file.lines().filter(|line| !line.bytes.is_empty() && line.bytes[0] != b'#') {
+        let line = line.as_str().map_err(|error| error.to_string())?;
+        expand(line.to_owned(), out)?;
+    }
+    Ok(())
+}
+
+fn command() -> Command {
+    let mut command = Command::new("hostwarden")
+        .no_binary_name(true)
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .arg(Arg::new("help").long("help").short('h').action(ArgAction::SetTrue))
+        .arg(Arg::new("help-long").long("help-long").action(ArgAction::SetTrue))
+        .arg(Arg::new("version").long("version").action(ArgAction::SetTrue));
+    for flag in all_flags() {
+        let definition = flag.definition();
+        command = if definition.is_switch() {
+            switch(command, definition.name)
+        } else {
+            command.arg(Arg::new(definition.name).long(definition.name).action(ArgAction::Append))
+        };
+    }
+    for spec in collectors::ALL {
+        command = switch(command, &switch_name(spec));
+    }
+    command
+}
+
+fn switch(command: Command, name: &str) -> Command {
+    let negated = format!("no-{name}");
+    command
+        .arg(Arg::new(name.to_owned()).long(name.to_owned()).action(ArgAction::Count))
+        .arg(Arg::new(negated.clone()).long(negated).action(ArgAction::Count))
+}
+
+fn switch_name(spec: &Spec) -> String {
+    format!("collector.{}", spec.name)
+}
+
+/// Takes clap's findings apart: values by flag name, and which collectors were switched.
+fn collect(matches: &ArgMatches) -> Result<(Values, HashMap<&'static str, bool>), String> {
+    let mut values = Values::default();
+    for flag in all_flags() {
+        let Definition { name, repeatable, env, .. } = *flag.definition();
+        if flag.definition().is_switch() {
+            if let Some(is_on) = switched(matches, name)? {
+                values.give(name, is_on.to_string());
+            }
+        } else {
+            let given: Vec<&String> = matches.get_many(name).into_iter().flatten().collect();
+            if given.len() > 1 && !repeatable {
+                return Err(format!("flag '{name}' cannot be repeated"));
+            }
+            for value in given {
+                values.give(name, value);
+            }
+        }
+        if let Some(value) = env.and_then(environment).filter(|value| !value.is_empty()) {
+            values.give_from_environment(name, value);
+        }
+    }
+    let mut collectors = HashMap::new();
+    for spec in collectors::ALL {
+        if let Some(is_on) = switched(matches, &switch_name(spec))? {
+            collectors.insert(spec.name, is_on);
+        }
+    }
+    Ok((values, collectors))
+}
+
+fn switched(matches: &ArgMatches, name: &str) -> Result<Option<bool>, String> {
+    let on = matches.get_count(name);
+    let off = matches.get_count(&format!("no-{name}"));
+    match on + off {
+        0 => Ok(None),
+        1 => Ok(Some(on == 1)),
+        _ => Err(format!("flag '{name}' cannot be repeated")),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the flags that name a variable are read here")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// clap's error in the original's words.
+fn reason(error: &clap::Error) -> String {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.as_str(),
+        _ => "",
+    };
+    let argument = context(ContextKind::InvalidArg);
+    let flag = argument.split([' ', '=']).next().unwrap_or(argument);
+    match error.kind() {
+        ErrorKind::UnknownArgument if argument.starts_with("--") => {
+            format!("unknown long flag '{flag}'")
+        }
+        ErrorKind::UnknownArgument if argument.starts_with('-') && argument.len() > 1 => {
+            format!("unknown short flag '{argument}'")
+        }
+        ErrorKind::UnknownArgument if argument == "-" => "unexpected ".to_owned(),
+        ErrorKind::UnknownArgument => format!("unexpected {argument}"),
+        ErrorKind::TooManyValues => format!("unexpected {}", context(ContextKind::InvalidValue)),
+        ErrorKind::InvalidValue | ErrorKind::NoEquals | ErrorKind::WrongNumberOfValues => {
+            format!("expected argument for flag '{flag}'")
+        }
+        ErrorKind::ArgumentConflict => {
+            format!("flag '{}' cannot be repeated", flag.trim_start_matches('-'))
+        }
+        _ => error.to_string().lines().next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// What `--version` prints, in the original's six lines.
+fn version() -> String {
+    let (os, arch) = platform();
+    format!(
+        "hostwarden, version {VERSION} (branch: , revision: {VERSION})\n  \
+         build user:       \n  \
+         build date:       \n  \
+         node_exporter:    {CONTRACT}\n  \
+         platform:         {os}/{arch}\n  \
+         tags:             \n"
+    )
+}
+
+/// What `--help` prints.
+fn help() -> String {
+    const USUAL_WIDTH: usize = 80;
+    let width = environment("COLUMNS")
+        .and_then(|columns| columns.parse().ok())
+        .or_else(|| {
+            let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+            Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
+        })
+        .unwrap_or(USUAL_WIDTH);
+    let mut text = "usage: hostwarden [<flags>]\n\n\
+                    Tells Prometheus everything this host has to say: node_exporter's metrics, with \
+                    a password and TLS of its own.\n\nFlags:\n"
+        .to_owned();
+    write_flag(&mut text, width, "-h, --help", "Print this text.");
+    write_flag(&mut text, width, "--version", "Print the version.");
+    for flag in all_flags() {
+        let definition = flag.definition();
+        if !definition.hidden {
+            write_flag(&mut text, width, &head(definition), &description(definition));
+        }
+    }
+    for spec in collectors::ALL {
+        let name = spec.name;
+        let state = match spec.enabled {
+            Enabled::On => "on",
+            Enabled::Off => "off",
+        };
+        let help = format!("The {name} collector: {} (default: {state}).", spec.reads);
+        write_flag(&mut text, width, &format!("--[no-]collector.{name}"), &help);
+    }
+    text
+}
+
+fn head(definition: &Definition) -> String {
+    let name = definition.name;
+    let more = if definition.repeatable { " ..." } else { "" };
+    if definition.is_switch() {
+        format!("--[no-]{name}")
+    } else if definition.default.is_empty() {
+        format!("--{name}={}{more}", definition.placeholder)
+    } else {
+        format!("--{name}={:?}{more}", definition.default)
+    }
+}
+
+fn description(definition: &Definition) -> String {
+    let is_on = definition.is_switch() && definition.default == "true";
+    let on = if is_on { " (default: on)" } else { "" };
+    let env = definition.env.map(|name| format!(" (${name})")).unwrap_or_default();
+    format!("{}{on}{env}", definition.help)
+}
+
+/// The flag, and below it its description, wrapped.
+fn write_flag(text: &mut String, width: usize, head: &str, description: &str) {
+    const INDENT: usize = 8;
+    // A String takes every write.
+    let _ = writeln!(text, "  {head}");
+    let mut line = String::new();
+    for word in description.split(' ') {
+        if !line.is_empty() && INDENT + line.len() + 1 + word.len() > width {
+            let _ = writeln!(text, "{:INDENT$}{line}", "");
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    let _ = writeln!(text, "{:INDENT$}{line}", "");
+}

@@ -1,0 +1,544 @@
+//! One scrape: run the collectors, keep to the deadline, give each exactly one verdict.
+//!
+//! Collectors run one after another on one worker thread, which is the cheapest way while nothing
+//! blocks. When a run keeps its worker for longer than [`PATIENCE`], the rest go to another one;
+//! a run that misses the deadline is written off: it costs its parked thread and nothing else, is
+//! skipped while it is stuck, and is tried again once the old call returned. Scrapes that want a
+//! collector while it runs wait for that run instead of asking for another.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, oneshot};
+
+use crate::collector::{Collector, Desk, Error, Setup, Shared, Spec};
+use crate::exposition::{Desc, Samples, gauge};
+use crate::flags::Values;
+use crate::host::{Paths, Roots};
+
+static DURATION: Desc = gauge(
+    "node_scrape_collector_duration_seconds",
+    "Time that one collector took in this scrape.",
+    &["collector"],
+);
+
+static SUCCESS: Desc = gauge(
+    "node_scrape_collector_success",
+    "1 if the collector had something to say and no fault, else 0.",
+    &["collector"],
+);
+
+/// How long a run may keep its worker before the runs behind it get another.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// How a collector's part in a scrape ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Answered,
+    /// The source is not on this host.
+    NoData,
+    Failed,
+    Panicked,
+    /// Did not come back before the deadline.
+    Late,
+    /// Not tried: an earlier run has still not come back.
+    Stuck,
+}
+
+impl Verdict {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Answered => "answered",
+            Verdict::NoData => "no data",
+            Verdict::Failed => "failed",
+            Verdict::Panicked => "panicked",
+            Verdict::Late => "late",
+            Verdict::Stuck => "stuck",
+        }
+    }
+}
+
+/// What one run of a collector came to.
+#[derive(Debug)]
+pub struct Answer {
+    pub name: &'static str,
+    pub samples: Samples,
+    pub verdict: Verdict,
+    pub duration: Duration,
+    /// Why, unless answered.
+    pub error: Option<Error>,
+}
+
+impl AsRef<Samples> for Answer {
+    fn as_ref(&self) -> &Samples {
+        &self.samples
+    }
+}
+
+/// All that one scrape gathered.
+#[derive(Debug)]
+pub struct Gathered {
+    /// By collector name, textfile last: earlier samples win over later ones.
+    pub answers: Vec<Arc<Answer>>,
+    /// The verdicts and durations as samples.
+    pub own: Samples,
+}
+
+/// Which collectors a scrape wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Filter {
+    All,
+    Only(Vec<String>),
+    Without(Vec<String>),
+}
+
+/// Why a filter cannot be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FilterError {
+    Missing(String),
+    Disabled(String),
+}
+
+impl fmt::Display for FilterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FilterError::Missing(name) => write!(f, "missing collector: {name}"),
+            FilterError::Disabled(name) => write!(f, "disabled collector: {name}"),
+        }
+    }
+}
+
+/// The enabled collectors and the workers that run them.
+pub struct Gatherer {
+    entries: Vec<Arc<Entry>>,
+    known: Vec<&'static str>,
+    pool: Arc<Pool>,
+}
+
+impl Gatherer {
+    /// Builds the collectors in `enabled`; the first that refuses its settings ends the start.
+    pub fn new(
+        known: &[&'static Spec],
+        enabled: &[&'static str],
+        flags: &Values,
+        paths: &Paths,
+    ) -> Result<Self, String> {
+        let setup = Setup { flags, paths, enabled };
+        let shared = Arc::new(Shared::default());
+        let roots = Roots::new(paths);
+        let mut entries = Vec::new();
+        for spec in known.iter().filter(|spec| enabled.contains(&spec.name)) {
+            let collector = (spec.build)(&setup)
+                .map_err(|error| format!("couldn't create collector: {error}"))?;
+            let desk = Desk::new(&roots, Arc::clone(&shared));
+            entries.push(Arc::new(Entry::new(spec.name, Box::new(Unit { collector, desk }))));
+        }
+        // What a user's file says never displaces what the kernel says.
+        entries.sort_by_key(|entry| (entry.name == "textfile", entry.name));
+        let known = known.iter().map(|spec| spec.name).collect();
+        Ok(Self { entries, known, pool: Arc::new(Pool::default()) })
+    }
+
+    /// Names of the enabled collectors, sorted.
+    pub fn enabled(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.entries.iter().map(|entry| entry.name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Whether `filter` names only collectors that run here.
+    pub fn check(&self, filter: &Filter) -> Result<(), FilterError> {
+        let Filter::Only(names) = filter else { return Ok(()) };
+        for name in names {
+            if !self.known.contains(&name.as_str()) {
+                return Err(FilterError::Missing(name.clone()));
+            }
+            if !self.entries.iter().any(|entry| entry.name == name) {
+                return Err(FilterError::Disabled(name.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the wanted collectors and returns at `deadline` at the latest.
+    pub async fn gather(&self, filter: &Filter, deadline: Instant) -> Gathered {
+        let started = Instant::now();
+        let wanted: Vec<&Arc<Entry>> =
+            self.entries.iter().filter(|entry| filter.wants(entry.name)).collect();
+        let round = Arc::new(Round::new(wanted.len()));
+        self.pool.add(wanted.iter().enumerate().filter_map(|(place, entry)| {
+            entry.request(Seat { round: Arc::clone(&round), place }, deadline)
+        }));
+        let is_complete = round.done.notified();
+        tokio::select! {
+            () = is_complete => {}
+            () = self.pool.relieve_until(deadline) => {}
+        }
+        let slots = std::mem::take(&mut *lock(&round.answers));
+        let answers: Vec<Arc<Answer>> = slots
+            .into_iter()
+            .zip(wanted)
+            .map(|(answer, entry)| answer.unwrap_or_else(|| entry.give_up(&round, started)))
+            .collect();
+        let own = verdicts(&answers);
+        Gathered { answers, own }
+    }
+
+    /// Runs `work` on a worker, off the async thread.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (sender, receiver) = oneshot::channel();
+        self.pool.add([Job::Work(Box::new(move || {
+            // Nobody waits any more when the client has gone.
+            let _ = sender.send(work());
+        }))]);
+        tokio::select! {
+            outcome = receiver => outcome.ok(),
+            () = self.pool.relieve() => None,
+        }
+    }
+
+    /// How many worker threads there are, parked ones included.
+    pub fn workers(&self) -> usize {
+        lock(&self.pool.queue).workers
+    }
+}
+
+impl Filter {
+    fn wants(&self, name: &str) -> bool {
+        match self {
+            Filter::All => true,
+            Filter::Only(names) => names.iter().any(|wanted| wanted == name),
+            Filter::Without(names) => !names.iter().any(|unwanted| unwanted == name),
+        }
+    }
+}
+
+fn verdicts(answers: &[Arc<Answer>]) -> Samples {
+    let mut own = Samples::default();
+    for answer in answers {
+        own.push(&DURATION, &[&answer.name], answer.duration.as_secs_f64());
+        own.push(&SUCCESS, &[&answer.name], answer.verdict == Verdict::Answered);
+    }
+    own
+}
+
+/// One scrape's table: a seat for each wanted collector.
+struct Round {
+    answers: Mutex<Vec<Option<Arc<Answer>>>>,
+    missing: AtomicUsize,
+    done: Notify,
+}
+
+impl Round {
+    fn new(seats: usize) -> Self {
+        let round = Self {
+            answers: Mutex::new(vec![None; seats]),
+            missing: AtomicUsize::new(seats),
+            done: Notify::new(),
+        };
+        if seats == 0 {
+            round.done.notify_one();
+        }
+        round
+    }
+}
+
+/// Where one answer is awaited.
+struct Seat {
+    round: Arc<Round>,
+    place: usize,
+}
+
+impl Seat {
+    fn fill(&self, answer: Arc<Answer>) {
+        // A scrape that gave up has taken its table away.
+        if let Some(slot) = lock(&self.round.answers).get_mut(self.place) {
+            *slot = Some(answer);
+        }
+        if self.round.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.round.done.notify_one();
+        }
+    }
+}
+
+/// One enabled collector.
+struct Entry {
+    name: &'static str,
+    state: Mutex<State>,
+}
+
+/// A collector and what it keeps to itself.
+struct Unit {
+    collector: Box<dyn Collector>,
+    desk: Desk,
+}
+
+struct State {
+    /// Away while a worker has it.
+    unit: Option<Box<Unit>>,
+    /// When the run under way began; `None` while it is queued.
+    began: Option<Instant>,
+    is_written_off: bool,
+    waiting: Vec<Seat>,
+    /// Earlier answers, whose memory is used again once no scrape holds them.
+    spare: Vec<Arc<Answer>>,
+    /// What was logged last: a failure is told once, not at each scrape.
+    told: Option<Verdict>,
+}
+
+impl Entry {
+    fn new(name: &'static str, unit: Box<Unit>) -> Self {
+        let state = State {
+            unit: Some(unit),
+            began: None,
+            is_written_off: false,
+            waiting: Vec::new(),
+            spare: Vec::new(),
+            told: None,
+        };
+        Self { name, state: Mutex::new(state) }
+    }
+
+    /// Asks for an answer: starts a run, joins the one under way, or says that it is stuck.
+    fn request(self: &Arc<Self>, seat: Seat, deadline: Instant) -> Option<Job> {
+        let mut state = lock(&self.state);
+        if state.is_written_off {
+            let duration = state.began.map_or(Duration::ZERO, |began| began.elapsed());
+            let why = format!("an earlier run has not come back for {} s", duration.as_secs());
+            let error = Error::failed(why);
+            let answer = Arc::new(self.verdict(Verdict::Stuck, Duration::ZERO, error));
+            state.tell(&answer);
+            seat.fill(answer);
+            return None;
+        }
+        state.waiting.push(seat);
+        let unit = state.unit.take()?;
+        Some(Job::Collect { entry: Arc::clone(self), unit, deadline })
+    }
+
+    /// Runs the collector; called by a worker.
+    fn run(&self, mut unit: Box<Unit>, deadline: Instant) {
+        let began = Instant::now();
+        let mut answer = {
+            let mut state = lock(&self.state);
+            state.began = Some(began);
+            state.spare_answer(self.name)
+        };
+        // Nobody else holds a spare answer.
+        let Some(body) = Arc::get_mut(&mut answer) else { unreachable!("a spare answer is free") };
+        body.samples.clear();
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            unit.collector.collect(&mut unit.desk.cx(deadline), &mut body.samples)
+        }));
+        body.duration = began.elapsed();
+        (body.verdict, body.error) = match outcome {
+            Ok(Ok(())) => match body.samples.take_fault() {
+                None => (Verdict::Answered, None),
+                Some(fault) => (Verdict::Failed, Some(Error::failed(fault))),
+            },
+            Ok(Err(error)) if error.is_no_data() => (Verdict::NoData, Some(error)),
+            Ok(Err(error)) => (Verdict::Failed, Some(error)),
+            Err(panic) => {
+                body.samples.clear();
+                (Verdict::Panicked, Some(Error::failed(panic_text(panic.as_ref()).to_owned())))
+            }
+        };
+        self.finish(unit, &answer);
+    }
+
+    fn finish(&self, unit: Box<Unit>, answer: &Arc<Answer>) {
+        let mut waiting = {
+            let mut state = lock(&self.state);
+            state.unit = Some(unit);
+            state.began = None;
+            state.is_written_off = false;
+            state.tell(answer);
+            state.spare.push(Arc::clone(answer));
+            std::mem::take(&mut state.waiting)
+        };
+        for seat in waiting.drain(..) {
+            seat.fill(Arc::clone(answer));
+        }
+        let mut state = lock(&self.state);
+        if state.waiting.is_empty() {
+            state.waiting = waiting;
+        }
+    }
+
+    /// The verdict over a run that did not come back in time.
+    fn give_up(&self, round: &Arc<Round>, started: Instant) -> Arc<Answer> {
+        let mut state = lock(&self.state);
+        let seats = state.waiting.len();
+        state.waiting.retain(|seat| !Arc::ptr_eq(&seat.round, round));
+        let is_awaited = state.waiting.len() < seats;
+        // Otherwise the answer came this very moment, and what runs now is another scrape's.
+        state.is_written_off |= is_awaited && state.began.is_some();
+        let why = match state.began {
+            Some(_) => "no answer before the scrape's deadline",
+            None => "not begun before the scrape's deadline",
+        };
+        let answer = Arc::new(self.verdict(Verdict::Late, started.elapsed(), Error::failed(why)));
+        state.tell(&answer);
+        answer
+    }
+
+    fn verdict(&self, verdict: Verdict, duration: Duration, error: Error) -> Answer {
+        let samples = Samples::default();
+        Answer { name: self.name, samples, verdict, duration, error: Some(error) }
+    }
+}
+
+impl State {
+    /// An answer whose memory nobody uses any more, or a new one.
+    fn spare_answer(&mut self, name: &'static str) -> Arc<Answer> {
+        let free = self.spare.iter_mut().position(|answer| Arc::get_mut(answer).is_some());
+        match free {
+            Some(at) => self.spare.swap_remove(at),
+            None => {
+                self.spare.clear();
+                Arc::new(Answer {
+                    name,
+                    samples: Samples::default(),
+                    verdict: Verdict::Answered,
+                    duration: Duration::ZERO,
+                    error: None,
+                })
+            }
+        }
+    }
+
+    /// Logs a verdict when it is another than the last one.
+    fn tell(&mut self, answer: &Answer) {
+        if self.told.replace(answer.verdict) == Some(answer.verdict) {
+            return;
+        }
+        let (name, duration_seconds) = (answer.name, answer.duration.as_secs_f64());
+        let err = answer.error.as_ref().map(ToString::to_string).unwrap_or_default();
+        match answer.verdict {
+            Verdict::Answered => tracing::debug!(name, duration_seconds, "collector succeeded"),
+            Verdict::NoData => {
+                tracing::debug!(name, duration_seconds, err, "collector returned no data");
+            }
+            Verdict::Failed | Verdict::Panicked | Verdict::Late | Verdict::Stuck => {
+                tracing::error!(name, duration_seconds, err, "collector failed");
+            }
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("panic")
+}
+
+enum Job {
+    Collect { entry: Arc<Entry>, unit: Box<Unit>, deadline: Instant },
+    Work(Box<dyn FnOnce() + Send>),
+}
+
+impl Job {
+    fn run(self) {
+        match self {
+            Job::Collect { entry, unit, deadline } => entry.run(unit, deadline),
+            // The panic hook has told what happened; the caller sees that no outcome came.
+            Job::Work(work) => drop(catch_unwind(AssertUnwindSafe(work))),
+        }
+    }
+}
+
+/// Worker threads: one while nothing blocks, and one more for each run that does.
+#[derive(Default)]
+struct Pool {
+    queue: Mutex<Queue>,
+    added: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    workers: usize,
+    idle: usize,
+    /// Jobs begun since the start: tells whether anything moves.
+    begun: u64,
+}
+
+impl Pool {
+    fn add(self: &Arc<Self>, jobs: impl IntoIterator<Item = Job>) {
+        let mut queue = lock(&self.queue);
+        queue.jobs.extend(jobs);
+        if queue.workers == 0 {
+            self.hire(&mut queue);
+        }
+        if queue.idle > 0 {
+            self.added.notify_one();
+        }
+    }
+
+    /// Watches over the queue until `deadline`.
+    async fn relieve_until(self: &Arc<Self>, deadline: Instant) {
+        tokio::select! {
+            () = self.relieve() => {}
+            () = tokio::time::sleep_until(deadline.into()) => {}
+        }
+    }
+
+    /// Hires a worker whenever jobs wait and none was begun for a while.
+    async fn relieve(self: &Arc<Self>) {
+        let mut begun = 0;
+        loop {
+            tokio::time::sleep(PATIENCE).await;
+            let mut queue = lock(&self.queue);
+            if !queue.jobs.is_empty() && queue.idle == 0 && queue.begun == begun {
+                self.hire(&mut queue);
+            }
+            begun = queue.begun;
+        }
+    }
+
+    fn hire(self: &Arc<Self>, queue: &mut Queue) {
+        let pool = Arc::clone(self);
+        let name = "worker".to_owned();
+        let hired = std::thread::Builder::new().name(name).spawn(move || pool.work());
+        match hired {
+            Ok(_) => queue.workers += 1,
+            Err(error) => tracing::error!(err = %error, "no thread for a worker"),
+        }
+    }
+
+    fn work(&self) {
+        let mut queue = lock(&self.queue);
+        loop {
+            let Some(job) = queue.jobs.pop_front() else {
+                // One waiting worker is enough; those hired in an emergency leave.
+                if queue.idle > 0 {
+                    queue.workers -= 1;
+                    return;
+                }
+                queue.idle += 1;
+                queue = self.added.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                queue.idle -= 1;
+                continue;
+            };
+            queue.begun += 1;
+            drop(queue);
+            job.run();
+            queue = lock(&self.queue);
+        }
+    }
+}
+
+/// A lock whose last holder panicked still guards sound data here: panics are caught outside of it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,168 @@
+//! The endpoint: which path answers what.
+
+pub mod listen;
+pub mod metrics;
+pub mod negotiate;
+pub mod overview;
+pub mod own;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS};
+use hyper::{Method, Request, Response, StatusCode, Version};
+
+use crate::flags::{self, AnyFlag, Flag, Values};
+use crate::gather::Gatherer;
+use metrics::Metrics;
+use own::Own;
+
+static TELEMETRY_PATH: Flag<String> =
+    flags::text("web.telemetry-path", "/metrics", "Path under which the metrics are served.");
+
+pub static FLAGS: &[&dyn AnyFlag] = &[&TELEMETRY_PATH];
+
+/// What a request is answered with.
+pub type Answer = Response<Full<Bytes>>;
+
+/// All that the endpoint serves.
+pub struct Site {
+    metrics: Metrics,
+    telemetry_path: String,
+}
+
+impl Site {
+    pub fn new(values: &Values, gatherer: Arc<Gatherer>) -> Result<Self, String> {
+        let telemetry_path = values.get(&TELEMETRY_PATH);
+        if !telemetry_path.starts_with('/') {
+            let name = TELEMETRY_PATH.name();
+            return Err(format!("--{name}: {telemetry_path:?} does not begin with a slash"));
+        }
+        let own = Own::new().map_err(|error| error.to_string())?;
+        let metrics = Metrics::new(values, gatherer, Arc::new(own));
+        Ok(Self { metrics, telemetry_path })
+    }
+
+    /// Answers one request.
+    pub async fn answer<B>(&self, request: Request<B>) -> Result<Answer, Infallible> {
+        if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) {
+            let text = "400 Bad Request: missing required Host header";
+            return Ok(plain(StatusCode::BAD_REQUEST, text));
+        }
+        let path = unescape(request.uri().path(), false);
+        let clean = clean(&path);
+        if clean != path && *request.method() != Method::CONNECT {
+            return Ok(redirect(&clean, request.uri().query()));
+        }
+        Ok(match path.as_str() {
+            path if self.is_metrics(path) => self.metrics.answer(&request).await,
+            "/-/healthy" => plain(StatusCode::OK, "hostwarden is healthy.\n"),
+            "/-/ready" => plain(StatusCode::OK, "hostwarden is ready.\n"),
+            "/" => html(overview::page(&self.telemetry_path)),
+            _ if self.telemetry_path == "/" => self.metrics.answer(&request).await,
+            _ => plain(StatusCode::NOT_FOUND, "404 page not found\n"),
+        })
+    }
+
+    /// A telemetry path that ends in a slash stands for all below it.
+    fn is_metrics(&self, path: &str) -> bool {
+        let telemetry_path = self.telemetry_path.as_str();
+        path == telemetry_path
+            || telemetry_path.len() > 1
+                && telemetry_path.ends_with('/')
+                && path.starts_with(telemetry_path)
+    }
+}
+
+/// An answer in plain words.
+pub fn plain(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(text.into()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}
+
+fn html(text: String) -> Answer {
+    let mut answer = Response::new(Full::new(text.into()));
+    let html = HeaderValue::from_static("text/html; charset=UTF-8");
+    answer.headers_mut().insert(CONTENT_TYPE, html);
+    answer
+}
+
+fn redirect(path: &str, query: Option<&str>) -> Answer {
+    let target = match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let Ok(location) = HeaderValue::try_from(target) else {
+        return plain(StatusCode::BAD_REQUEST, "400 Bad Request");
+    };
+    let mut answer = plain(StatusCode::TEMPORARY_REDIRECT, "");
+    answer.headers_mut().insert(LOCATION, location);
+    answer
+}
+
+/// Percent escapes, and `+` for a blank in a query. What is no escape stays.
+fn unescape(text: &str, is_query: bool) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escaped = text
+            .get(at + 1..at + 3)
+            .filter(|_| bytes[at] == b'%')
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match (escaped, bytes[at]) {
+            (Some(byte), _) => {
+                out.push(byte);
+                at += 2;
+            }
+            (None, b'+') if is_query => out.push(b' '),
+            (None, byte) => out.push(byte),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Without empty, `.` and `..` segments; a slash at the end stays.
+fn clean(path: &str) -> String {
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            segment => segments.push(segment),
+        }
+    }
+    let mut clean = format!("/{}", segments.join("/"));
+    if path.ends_with('/') && clean.len() > 1 {
+        clean.push('/');
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_decoded_and_cleaned() {
+        assert_eq!(unescape("/%6detrics", false), "/metrics");
+        assert_eq!(unescape("/a+b%zz%", false), "/a+b%zz%");
+        assert_eq!(unescape("a+b%5B%5D", true), "a b[]");
+        for (path, expected) in [
+            ("//metrics", "/metrics"),
+            ("/./metrics", "/metrics"),
+            ("/a/../metrics/", "/metrics/"),
+            ("/", "/"),
+            ("/../..", "/"),
+        ] {
+            assert_eq!(clean(path), expected);
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! The metrics handler: from a request to an exposition.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use hyper::{HeaderMap, Request, Response, StatusCode};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::negotiate::{ContentType, Format, prefers_gzip};
+use super::own::Own;
+use super::{Answer, plain};
+use crate::exposition::gzip::Gzip;
+use crate::exposition::merge::Merge;
+use crate::exposition::{Samples, text};
+use crate::flags::{self, AnyFlag, Flag, Values};
+use crate::gather::{Filter, Gathered, Gatherer};
+
+static MAX_REQUESTS: Flag<i64> = flags::integer(
+    "web.max-requests",
+    "40",
+    "Scrapes answered at the same time, filtered ones too; 0 for no limit.",
+);
+static NO_OWN_METRICS: Flag<bool> = flags::switch(
+    "web.disable-exporter-metrics",
+    false,
+    "Leave out the agent's own metrics (promhttp_*, process_*, hostwarden_*).",
+);
+static TIMEOUT: Flag<Duration> = flags::duration(
+    "web.scrape-timeout",
+    "9.5s",
+    "Longest time a scrape may take that does not bring a timeout of its own.",
+);
+
+pub static FLAGS: &[&dyn AnyFlag] = &[&MAX_REQUESTS, &NO_OWN_METRICS, &TIMEOUT];
+
+/// The header in which Prometheus says how long it waits.
+const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
+
+/// Kept back from Prometheus' own timeout for encoding and the way home.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// Answers scrapes.
+pub struct Metrics {
+    gatherer: Arc<Gatherer>,
+    own: Arc<Own>,
+    slots: Option<Semaphore>,
+    max_requests: i64,
+    timeout: Duration,
+    shows_own: bool,
+    encoders: Arc<Kept<Encoder>>,
+    buffers: Arc<Kept<Vec<u8>>>,
+}
+
+impl Metrics {
+    pub fn new(values: &Values, gatherer: Arc<Gatherer>, own: Arc<Own>) -> Self {
+        let max_requests = values.get(&MAX_REQUESTS);
+        let slots = usize::try_from(max_requests).ok().filter(|&slots| slots > 0);
+        Self {
+            gatherer,
+            own,
+            slots: slots.map(|slots| Semaphore::new(slots.min(Semaphore::MAX_PERMITS))),
+            max_requests,
+            timeout: values.get(&TIMEOUT),
+            shows_own: !values.get(&NO_OWN_METRICS),
+            encoders: Arc::default(),
+            buffers: Arc::default(),
+        }
+    }
+
+    /// Answers one scrape.
+    pub async fn answer<B>(&self, request: &Request<B>) -> Answer {
+        let arrived = Instant::now();
+        let filter = match filter(request.uri().query().unwrap_or_default()) {
+            Ok(filter) => filter,
+            Err(text) => return plain(StatusCode::BAD_REQUEST, text),
+        };
+        if let Err(error) = self.gatherer.check(&filter) {
+            tracing::warn!(err = %error, "Couldn't create filtered metrics handler:");
+            return plain(
+                StatusCode::BAD_REQUEST,
+                format!(
+                    "Couldn't create filtered metrics handler: couldn't create collector: {error}"
+                ),
+            );
+        }
+        let Ok(_slot) = self.slot() else {
+            self.own.requests.with_label_values(&["503"]).inc();
+            return plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!(
+                    "Limit of concurrent requests reached ({}), try again later.\n",
+                    self.max_requests
+                ),
+            );
+        };
+        let _in_flight = InFlight::new(&self.own);
+        let deadline = arrived + self.patience(request.headers());
+        let gathered = self.gatherer.gather(&filter, deadline).await;
+        let answer = self.encode(gathered, request.headers()).await;
+        self.own.requests.with_label_values(&[answer.status().as_str()]).inc();
+        answer
+    }
+
+    fn slot(&self) -> Result<Option<SemaphorePermit<'_>>, tokio::sync::TryAcquireError> {
+        self.slots.as_ref().map(Semaphore::try_acquire).transpose()
+    }
+
+    /// How long the client waits, less a margin, but never longer than we would by ourselves.
+    fn patience(&self, headers: &HeaderMap) -> Duration {
+        headers
+            .get(TIMEOUT_HEADER)
+            .and_then(|value| value.to_str().ok()?.parse().ok())
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .filter(|timeout| !timeout.is_zero())
+            .map_or(self.timeout, |timeout| timeout.saturating_sub(MARGIN).max(timeout / 2))
+    }
+
+    /// Encodes on a worker: sorting and compressing take longer than an async thread should.
+    async fn encode(&self, gathered: Gathered, headers: &HeaderMap) -> Answer {
+        let accept = first(headers, &ACCEPT);
+        let content_type = ContentType::from_accept(accept);
+        let is_gzip = prefers_gzip(first(headers, &ACCEPT_ENCODING));
+        let (encoders, buffers) = (Arc::clone(&self.encoders), Arc::clone(&self.buffers));
+        let own = Arc::clone(&self.own);
+        let shows_own = self.shows_own;
+        let work = move || {
+            let mut encoder = encoders.take();
+            let mut body = buffers.take();
+            let shown = shows_own.then_some(&*own);
+            let faults = encoder.encode(&gathered, shown, content_type.format, is_gzip, &mut body);
+            encoders.give(encoder);
+            if !faults.is_empty() {
+                own.errors.with_label_values(&["gathering"]).inc();
+                tracing::error!(err = faults, "error gathering metrics");
+            }
+            Bytes::from_owner(Lent { buffer: body, home: buffers })
+        };
+        let Some(body) = self.gatherer.run(work).await else {
+            return plain(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "An error has occurred while serving metrics:\n\nencoding panicked\n",
+            );
+        };
+        let mut answer = Response::new(body.into());
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type.header()));
+        if is_gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        answer
+    }
+}
+
+fn first<'a>(headers: &'a HeaderMap, name: &hyper::header::HeaderName) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Reads `collect[]` and `exclude[]`.
+fn filter(query: &str) -> Result<Filter, &'static str> {
+    let mut collect = Vec::new();
+    let mut exclude = Vec::new();
+    for pair in query.split('&') {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match super::unescape(key, true).as_str() {
+            "collect[]" => collect.push(super::unescape(value, true)),
+            "exclude[]" => exclude.push(super::unescape(value, true)),
+            _ => {}
+        }
+    }
+    match (collect.is_empty(), exclude.is_empty()) {
+        (true, true) => Ok(Filter::All),
+        (false, true) => Ok(Filter::Only(collect)),
+        (true, false) => Ok(Filter::Without(exclude)),
+        (false, false) => Err("Combined collect and exclude queries are not allowed."),
+    }
+}
+
+/// Counts a scrape while it is answered, to its end or until its client leaves.
+struct InFlight<'a>(&'a Own);
+
+impl<'a> InFlight<'a> {
+    fn new(own: &'a Own) -> Self {
+        own.in_flight.inc();
+        Self(own)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.dec();
+    }
+}
+
+/// Turns what was gathered into a body; its memory is kept from scrape to scrape.
+#[derive(Default)]
+pub struct Encoder {
+    own: Samples,
+    merge: Merge,
+    text: Vec<u8>,
+    gzip: Gzip,
+}
+
+impl Encoder {
+    /// Writes the body and returns, a line each, what had to be left out.
+    pub fn encode(
+        &mut self,
+        gathered: &Gathered,
+        own: Option<&Own>,
+        format: Format,
+        is_gzip: bool,
+        body: &mut Vec<u8>,
+    ) -> String {
+        self.own.clear();
+        Own::push_build(&mut self.own);
+        if let Some(own) = own {
+            own.push(&mut self.own);
+        }
+        let sources: Vec<&Samples> = [&self.own, &gathered.own]
+            .into_iter()
+            .chain(gathered.answers.iter().map(|answer| &answer.samples))
+            .collect();
+        self.merge.build(&sources);
+        let plain = if is_gzip { &mut self.text } else { &mut *body };
+        plain.clear();
+        match format {
+            Format::Text => text::write(&self.merge, &sources, plain),
+        }
+        if is_gzip {
+            self.gzip.write(&self.text, body);
+        }
+        self.merge.faults().join("\n")
+    }
+}
+
+/// Things that are taken for a while and given back.
+#[derive(Debug)]
+struct Kept<T>(Mutex<Vec<T>>);
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+}
+
+impl<T: Default> Kept<T> {
+    /// As many as two Prometheus servers that scrape at the same moment need.
+    const MAX: usize = 2;
+
+    fn take(&self) -> T {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn give(&self, thing: T) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < Self::MAX {
+            kept.push(thing);
+        }
+    }
+}
+
+/// A body whose memory goes back when the answer has been sent.
+struct Lent {
+    buffer: Vec<u8>,
+    home: Arc<Kept<Vec<u8>>>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.home.give(std::mem::take(&mut self.buffer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters() {
+        assert_eq!(filter(""), Ok(Filter::All));
+        assert_eq!(filter("name[]=up"), Ok(Filter::All));
+        assert_eq!(
+            filter("collect%5B%5D=cpu&collect[]=a+b"),
+            Ok(Filter::Only(vec!["cpu".to_owned(), "a b".to_owned()]))
+        );
+        assert_eq!(filter("exclude[]="), Ok(Filter::Without(vec![String::new()])));
+        assert!(filter("collect[]=a&exclude[]=b").is_err());
+    }
+}
