@@ -17,7 +17,9 @@ use crate::host::{Paths, Root, Roots};
 pub mod prelude {
     pub use super::Enabled::{Off, On};
     pub use super::{AbsentIsNoData, Collector, Cx, Error, Result, Setup, Spec};
-    pub use crate::exposition::{Desc, Kind, Repaired, Samples, counter, gauge, untyped};
+    pub use crate::exposition::{
+        Desc, Kind, Repaired, Samples, Underscored, counter, gauge, untyped,
+    };
     pub use crate::flags::{self, Flag};
     pub use crate::host::cursor::{AnyBase, Hex, Text};
     pub use crate::host::{Listing, Root};

@@ -12,7 +12,12 @@ macro_rules! collectors {
 }
 
 collectors! {
+    conntrack
     loadavg
+    netstat
+    sockstat
+    softnet
+    udp_queues
 }
 
 /// The collector of that name.

@@ -180,6 +180,33 @@ impl LabelValue for Repaired<'_> {
     }
 }
 
+/// A metric's name made of what a kernel file calls its fields: a character that no name may hold
+/// becomes `_`, as in node_exporter's exposition. What is not UTF-8 stays and is refused.
+pub struct Underscored<T>(pub T);
+
+impl<T: LabelValue> LabelValue for Underscored<T> {
+    fn write(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        self.0.write(out);
+        if is_metric_name(&out[start..]) || std::str::from_utf8(&out[start..]).is_err() {
+            return;
+        }
+        let mut end = start;
+        for at in start..out.len() {
+            // The bytes of a character after its first.
+            if out[at] & 0xc0 == 0x80 {
+                continue;
+            }
+            let fits = out[at].is_ascii_alphabetic()
+                || matches!(out[at], b'_' | b':')
+                || out[at].is_ascii_digit() && end > start;
+            out[end] = if fits { out[at] } else { b'_' };
+            end += 1;
+        }
+        out.truncate(end);
+    }
+}
+
 /// For numbers in other bases and the like: `&format_args!("{class:#06x}")` allocates nothing.
 impl LabelValue for fmt::Arguments<'_> {
     fn write(&self, out: &mut Vec<u8>) {
@@ -586,5 +613,28 @@ impl<'a> SampleRef<'a> {
 
     fn named(self, id: FamilyId) -> &'a Named {
         &self.samples.families[id.0 as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_name_may_hold_becomes_an_underscore() {
+        for (name, written) in [
+            ("node_netstat_Ip_InOctets", "node_netstat_Ip_InOctets"),
+            ("a-b c:d", "a_b_c:d"),
+            ("1a1", "_a1"),
+            ("aé€b", "a__b"),
+            ("", ""),
+        ] {
+            let mut out = b"before".to_vec();
+            Underscored(name).write(&mut out);
+            assert_eq!(std::str::from_utf8(&out), Ok(&*format!("before{written}")));
+        }
+        let mut out = Vec::new();
+        Underscored(&b"a-\xff"[..]).write(&mut out);
+        assert_eq!(out, b"a-\xff");
     }
 }
