@@ -214,7 +214,7 @@ fn visit_pairs<'a>(text: Text<'a>, visitor: &mut impl FnMut(Item<'a>)) -> Result
     Ok(())
 }
 
-/// `Icmp6InMsgs                     	177`
+/// `Icmp6InMsgs 177`, the two apart by blanks and a tab
 fn visit_lines<'a>(text: Text<'a>, visitor: &mut impl FnMut(Item<'a>)) -> Result<()> {
     for line in text.scan() {
         let mut fields = line?.fields();

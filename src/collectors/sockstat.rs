@@ -33,24 +33,22 @@ impl Collector for Sockstat {
         }
         let v4 = cx.proc.read_present("net/sockstat", cx.text)?;
         let v6 = cx.proc.read_present("net/sockstat6", &mut self.v6)?;
-        // Nothing is told of either file when one has a bad line in it.
-        for line in v4.iter().chain(&v6).flat_map(|text| text.scan()) {
-            Line::parse(line?)?;
-        }
-        let mut used = None;
-        for (is_v4, text) in [(true, v4), (false, v6)] {
-            for line in text.iter().flat_map(|text| text.scan()) {
-                match Line::parse(line?)? {
-                    Line::Sockets(sockets) if is_v4 => used = Some(sockets),
-                    Line::Sockets(_) => {}
-                    Line::Protocol(name, states) => push(name, states, self.page_size, out),
+        out.all_or_nothing(|out| {
+            let mut used = None;
+            for (is_v4, text) in [(true, v4), (false, v6)] {
+                for line in text.iter().flat_map(|text| text.scan()) {
+                    match Line::parse(line?)? {
+                        Line::Sockets(sockets) if is_v4 => used = Some(sockets),
+                        Line::Sockets(_) => {}
+                        Line::Protocol(name, states) => push(name, states, self.page_size, out),
+                    }
                 }
             }
-        }
-        if let Some(used) = used {
-            out.push(&USED, &[], used);
-        }
-        Ok(())
+            if let Some(used) = used {
+                out.push(&USED, &[], used);
+            }
+            Ok(())
+        })
     }
 }
 

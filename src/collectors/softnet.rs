@@ -4,7 +4,7 @@ use crate::collector::prelude::*;
 
 pub static SPEC: Spec = Spec::new("softnet", On, "/proc/net/softnet_stat", &[], |setup| {
     setup.need_proc()?;
-    Ok(Box::new(Softnet::default()))
+    Ok(Box::new(collect))
 });
 
 /// By column.
@@ -46,33 +46,23 @@ static COLUMNS: [(usize, Desc); 7] = [
     (11, gauge("node_softnet_backlog_len", "Packets waiting in the backlog.", &["cpu"])),
 ];
 
-#[derive(Default)]
-struct Softnet {
-    rows: Vec<Row>,
+fn collect(cx: &mut Cx<'_>, out: &mut Samples) -> Result<()> {
+    let text = cx.proc.read("net/softnet_stat", cx.text)?;
+    out.all_or_nothing(|out| {
+        for (at, line) in text.scan().map_while(Result::ok).enumerate() {
+            let row = Row::parse(line, at)?;
+            for ((_, desc), value) in COLUMNS.iter().zip(row.values) {
+                out.push(desc, &[&row.cpu], value);
+            }
+        }
+        Ok(())
+    })
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Row {
     cpu: u32,
     values: [u32; COLUMNS.len()],
-}
-
-impl Collector for Softnet {
-    fn collect(&mut self, cx: &mut Cx<'_>, out: &mut Samples) -> Result<()> {
-        let text = cx.proc.read("net/softnet_stat", cx.text)?;
-        self.rows.clear();
-        for line in text.scan().map_while(Result::ok) {
-            let row = Row::parse(line, self.rows.len())?;
-            self.rows.push(row);
-        }
-        // Nothing is told of a file with a bad line in it.
-        for row in &self.rows {
-            for ((_, desc), value) in COLUMNS.iter().zip(row.values) {
-                out.push(desc, &[&row.cpu], value);
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Row {
