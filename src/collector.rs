@@ -18,7 +18,7 @@ pub mod prelude {
     pub use super::Enabled::{Off, On};
     pub use super::{AbsentIsNoData, Collector, Cx, Error, Result, Setup, Spec};
     pub use crate::exposition::{
-        Desc, Kind, Repaired, Samples, Underscored, counter, gauge, untyped,
+        Desc, Kind, LabelValue, Repaired, Samples, Underscored, counter, gauge, untyped,
     };
     pub use crate::flags::{self, Flag};
     pub use crate::host::cursor::{AnyBase, Hex, Text};

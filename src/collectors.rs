@@ -15,6 +15,7 @@ collectors! {
     conntrack
     loadavg
     netstat
+    runit
     sockstat
     softnet
     udp_queues

@@ -402,6 +402,10 @@ impl Entry<'_> {
     pub fn is_regular(self) -> bool {
         self.kind == FileType::RegularFile
     }
+
+    pub fn is_link(self) -> bool {
+        self.kind == FileType::Symlink
+    }
 }
 
 #[cfg(test)]
