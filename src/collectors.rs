@@ -15,6 +15,7 @@ collectors! {
     conntrack
     loadavg
     netstat
+    perf
     runit
     sockstat
     softnet

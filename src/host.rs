@@ -7,6 +7,7 @@
 
 pub mod cursor;
 mod memory;
+pub mod perf;
 
 use std::collections::HashMap;
 use std::ffi::CStr;
