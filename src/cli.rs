@@ -78,6 +78,12 @@ fn read(words: impl Iterator<Item = String>) -> Result<Action, String> {
     for word in words {
         expand(word, &mut expanded)?;
     }
+    // Whatever follows the end of the flags is one word too many.
+    if let Some(at) = expanded.iter().position(|word| word == "--")
+        && let Some(word) = expanded.get(at + 1)
+    {
+        return Err(format!("unexpected {word}"));
+    }
     // An unknown flag before --version wins, one after it loses.
     if let Some(at) = expanded.iter().position(|word| word == "--version") {
         let before = command().try_get_matches_from(&expanded[..at]);

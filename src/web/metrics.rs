@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Request, Response, StatusCode};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use super::negotiate::{ContentType, Format, prefers_gzip};
 use super::own::Own;
@@ -45,7 +45,7 @@ const MARGIN: Duration = Duration::from_millis(500);
 pub struct Metrics {
     gatherer: Arc<Gatherer>,
     own: Arc<Own>,
-    slots: Option<Semaphore>,
+    slots: Option<Arc<Semaphore>>,
     max_requests: i64,
     timeout: Duration,
     shows_own: bool,
@@ -60,7 +60,7 @@ impl Metrics {
         Self {
             gatherer,
             own,
-            slots: slots.map(|slots| Semaphore::new(slots.min(Semaphore::MAX_PERMITS))),
+            slots: slots.map(|slots| Arc::new(Semaphore::new(slots.min(Semaphore::MAX_PERMITS)))),
             max_requests,
             timeout: values.get(&TIMEOUT),
             shows_own: !values.get(&NO_OWN_METRICS),
@@ -85,7 +85,7 @@ impl Metrics {
                 ),
             );
         }
-        let Ok(_slot) = self.slot() else {
+        let Ok(slot) = self.slot() else {
             self.own.requests.with_label_values(&["503"]).inc();
             return plain(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -98,13 +98,13 @@ impl Metrics {
         let _in_flight = InFlight::new(&self.own);
         let deadline = arrived + self.patience(request.headers());
         let gathered = self.gatherer.gather(&filter, deadline).await;
-        let answer = self.encode(gathered, request.headers()).await;
+        let answer = self.encode(gathered, slot, request.headers()).await;
         self.own.requests.with_label_values(&[answer.status().as_str()]).inc();
         answer
     }
 
-    fn slot(&self) -> Result<Option<SemaphorePermit<'_>>, tokio::sync::TryAcquireError> {
-        self.slots.as_ref().map(Semaphore::try_acquire).transpose()
+    fn slot(&self) -> Result<Option<OwnedSemaphorePermit>, TryAcquireError> {
+        self.slots.clone().map(Semaphore::try_acquire_owned).transpose()
     }
 
     /// How long the client waits, less a margin, but never longer than we would by ourselves.
@@ -118,7 +118,12 @@ impl Metrics {
     }
 
     /// Encodes on a worker: sorting and compressing take longer than an async thread should.
-    async fn encode(&self, gathered: Gathered, headers: &HeaderMap) -> Answer {
+    async fn encode(
+        &self,
+        gathered: Gathered,
+        slot: Option<OwnedSemaphorePermit>,
+        headers: &HeaderMap,
+    ) -> Answer {
         let accept = first(headers, &ACCEPT);
         let content_type = ContentType::from_accept(accept);
         let is_gzip = prefers_gzip(first(headers, &ACCEPT_ENCODING));
@@ -135,7 +140,7 @@ impl Metrics {
                 own.errors.with_label_values(&["gathering"]).inc();
                 tracing::error!(err = faults, "error gathering metrics");
             }
-            Bytes::from_owner(Lent { buffer: body, home: buffers })
+            Bytes::from_owner(Lent { buffer: body, home: buffers, _slot: slot })
         };
         let Some(body) = self.gatherer.run(work).await else {
             return plain(
@@ -260,10 +265,11 @@ impl<T: Default> Kept<T> {
     }
 }
 
-/// A body whose memory goes back when the answer has been sent.
+/// A body whose memory, and the slot of its scrape, go back when it has been sent.
 struct Lent {
     buffer: Vec<u8>,
     home: Arc<Kept<Vec<u8>>>,
+    _slot: Option<OwnedSemaphorePermit>,
 }
 
 impl AsRef<[u8]> for Lent {
