@@ -1,4 +1,23 @@
 //! hostwarden: one agent that tells Prometheus everything a Linux host has to say.
+//!
+//! # A guided tour
+//!
+//! Data flows one way: `main → web → gather → collectors → {host, exposition, flags}`.
+//!
+//! * A **collector** ([`collector`]) tells what one kernel interface says. Each is one file under
+//!   [`collectors`], named as on the command line: flags, `SPEC`, descriptions, `collect`.
+//! * It reads through a root ([`host`]): `/proc`, `/sys`, the host's root or udev's data, live or a
+//!   fixture tree, with descriptors that are kept and cursors whose errors name file and token.
+//! * It pushes into an arena ([`exposition`]): nothing is formatted or owned, so that a scrape after
+//!   the first allocates nothing for its samples. One merge orders them and settles duplicates; one
+//!   pass writes the text.
+//! * [`gather`] runs the enabled collectors for one scrape, keeps to its deadline whatever hangs,
+//!   and gives each collector exactly one verdict.
+//! * [`web`] is the endpoint. Async lives there; the two worlds meet at one await in the handler.
+//! * [`cli`] turns the table of [`flags`] into the command line that node_exporter has, and [`log`]
+//!   writes lines as it does.
+//! * [`number`] and [`pattern`] read and write numbers and regular expressions as Go does, because
+//!   a drop-in means what the original meant.
 
 pub mod cli;
 pub mod collector;
