@@ -2,15 +2,28 @@
 
 #![expect(
     clippy::disallowed_methods,
+    clippy::print_stderr,
     clippy::unwrap_used,
-    reason = "tests lay out files, start programs and may panic"
+    reason = "tests lay out files, start programs, say what they left out, and may panic"
 )]
 
+/// The real binary on a free port.
+mod agent;
+/// The command line.
+mod cli;
+/// Collectors that fail, panic, hang.
+mod gather;
 /// Each collector's fixture trees against their golden text.
 mod golden;
 /// One collector, scraped as often as a test likes.
 mod harness;
+/// Beside a real node_exporter, under a real Prometheus.
+mod live;
+/// The programs that the agent is held against.
+mod peers;
 /// The collector perf against the running kernel.
 mod perf;
 /// What holds for the list of collectors as a whole.
 mod registry;
+/// The endpoint over real sockets.
+mod web;
