@@ -9,6 +9,8 @@
 
 /// The real binary on a free port.
 mod agent;
+/// What a scrape allocates.
+mod allocations;
 /// The command line.
 mod cli;
 /// Collectors that fail, panic, hang.
@@ -17,10 +19,10 @@ mod gather;
 mod golden;
 /// One collector, scraped as often as a test likes.
 mod harness;
+/// Descriptors, threads and memory after many scrapes.
+mod leaks;
 /// Beside a real node_exporter, under a real Prometheus.
 mod live;
-/// The collector ntp against a server in this process.
-mod ntp;
 /// The programs that the agent is held against.
 mod peers;
 /// The collector perf against the running kernel.

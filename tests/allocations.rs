@@ -1,0 +1,109 @@
+//! What a scrape allocates after the first ones: nothing, where a collector only reads files.
+
+#![expect(unsafe_code, reason = "an allocator that counts is an allocator")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hostwarden::collector::{Desk, Setup, Shared};
+use hostwarden::collectors;
+use hostwarden::exposition::gzip::Gzip;
+use hostwarden::exposition::merge::Merge;
+use hostwarden::exposition::{Samples, text};
+use hostwarden::flags::Values;
+use hostwarden::host::{Paths, Roots};
+
+/// The system's allocator, with a count for each thread.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn count() {
+    // A thread that is ending has no count any more.
+    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: every call is handed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: `pointer` came from `System` with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: `pointer` came from `System` with this layout.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+/// Allocations of this thread while `work` runs.
+fn allocations(work: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.get();
+    work();
+    ALLOCATIONS.get() - before
+}
+
+/// Collectors that do more than read files, and how many allocations a run may take.
+const MAY_ALLOCATE: &[(&str, usize)] = &[];
+
+/// Runs after which every buffer has its size.
+const WARM_UP: usize = 5;
+
+#[test]
+fn collectors_that_read_files_allocate_nothing_and_neither_does_encoding() {
+    let paths = Paths::default();
+    let values = Values::default();
+    let roots = Roots::new(&paths);
+    let shared = Arc::new(Shared::default());
+    let mut all = Vec::new();
+    let mut faults = Vec::new();
+    for spec in collectors::ALL {
+        let setup = Setup { flags: &values, paths: &paths, enabled: &[] };
+        let Ok(mut collector) = (spec.build)(&setup) else { continue };
+        let mut desk = Desk::new(&roots, Arc::clone(&shared));
+        let mut samples = Samples::default();
+        let mut failed = 0;
+        let mut run = || {
+            samples.clear();
+            let deadline = Instant::now() + Duration::from_secs(10);
+            let outcome = collector.collect(&mut desk.cx(deadline), &mut samples);
+            failed = usize::from(outcome.is_err());
+        };
+        (0..WARM_UP).for_each(|_| run());
+        // A line more in some file may grow a buffer once; not every time.
+        let count = (0..5).map(|_| allocations(&mut run)).min().unwrap();
+        let limit = MAY_ALLOCATE.iter().find(|(name, _)| *name == spec.name);
+        // An error brings its path along.
+        if count > limit.map_or(0, |(_, limit)| *limit) + failed {
+            faults.push(format!("{}: {count} allocations", spec.name));
+        }
+        all.push(samples);
+    }
+    let mut merge = Merge::default();
+    let mut gzip = Gzip::default();
+    let (mut plain, mut body) = (Vec::new(), Vec::new());
+    let mut encode = || {
+        merge.build(&all);
+        plain.clear();
+        text::write(&merge, &all, &mut plain);
+        gzip.write(&plain, &mut body);
+    };
+    (0..WARM_UP).for_each(|_| encode());
+    assert_eq!(allocations(encode), 0, "allocations while encoding");
+    assert!(merge.faults().is_empty(), "{:?}", merge.faults());
+    assert!(faults.is_empty(), "{faults:#?}");
+}
