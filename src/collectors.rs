@@ -15,7 +15,6 @@ collectors! {
     conntrack
     loadavg
     netstat
-    ntp
     perf
     runit
     sockstat
