@@ -6,6 +6,7 @@
 
 pub mod gzip;
 pub mod merge;
+pub mod parse;
 pub mod text;
 
 use std::fmt;
