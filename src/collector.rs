@@ -133,6 +133,14 @@ pub struct Cx<'a> {
     pub deadline: Instant,
 }
 
+impl Cx<'_> {
+    /// Until when to wait for somebody else: a little short of the deadline, since a run that is
+    /// late loses what it has said already.
+    pub fn give_up_at(&self) -> Instant {
+        self.deadline - self.deadline.saturating_duration_since(self.started) / 20
+    }
+}
+
 /// Sources read once a scrape, whichever collector comes first.
 #[derive(Debug, Default)]
 pub struct Shared {}

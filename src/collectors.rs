@@ -15,6 +15,7 @@ collectors! {
     conntrack
     loadavg
     netstat
+    ntp
     perf
     runit
     sockstat

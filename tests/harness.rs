@@ -20,6 +20,7 @@ pub(crate) struct Said {
     pub(crate) outcome: Result<(), Error>,
     /// The lines of the samples, without HELP and TYPE.
     pub(crate) lines: Vec<String>,
+    pub(crate) took: Duration,
 }
 
 impl Running {
@@ -56,6 +57,7 @@ impl Running {
         let mut samples = Samples::default();
         let mut outcome =
             self.collector.collect(&mut self.desk.cx(started + timeout), &mut samples);
+        let took = started.elapsed();
         if let Some(fault) = samples.take_fault() {
             outcome = outcome.and(Err(Error::failed(fault)));
         }
@@ -66,7 +68,7 @@ impl Running {
         text::write(&merge, &sources, &mut exposition);
         let exposition = String::from_utf8(exposition).unwrap();
         let samples = exposition.lines().filter(|line| !line.starts_with('#'));
-        Said { outcome, lines: samples.map(str::to_owned).collect() }
+        Said { outcome, lines: samples.map(str::to_owned).collect(), took }
     }
 }
 
@@ -75,5 +77,10 @@ impl Said {
     pub(crate) fn good(self) -> Vec<String> {
         self.outcome.unwrap();
         self.lines
+    }
+
+    /// What the scrape failed with.
+    pub(crate) fn failure(&self) -> String {
+        self.outcome.as_ref().unwrap_err().to_string()
     }
 }

@@ -53,8 +53,10 @@ fn every_default_is_a_value_of_its_flag() {
 }
 
 /// Collectors whose source is no file, and where they are tested instead.
-const WITHOUT_GOLDEN: &[(&str, &str)] =
-    &[("perf", "counts by system calls: tests/perf.rs, on the running kernel")];
+const WITHOUT_GOLDEN: &[(&str, &str)] = &[
+    ("ntp", "asks a server: tests/ntp.rs"),
+    ("perf", "counts by system calls: tests/perf.rs, on the running kernel"),
+];
 
 #[test]
 fn every_collector_has_a_golden_text_or_a_reason() {

@@ -23,6 +23,8 @@ mod harness;
 mod leaks;
 /// Beside a real node_exporter, under a real Prometheus.
 mod live;
+/// The collector ntp against a server in this process.
+mod ntp;
 /// The programs that the agent is held against.
 mod peers;
 /// The collector perf against the running kernel.
