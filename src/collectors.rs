@@ -20,6 +20,7 @@ collectors! {
     runit
     sockstat
     softnet
+    supervisord
     udp_queues
 }
 

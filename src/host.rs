@@ -6,6 +6,7 @@
 //! opens anew.
 
 pub mod cursor;
+pub mod http;
 mod memory;
 pub mod perf;
 

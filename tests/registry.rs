@@ -56,6 +56,7 @@ fn every_default_is_a_value_of_its_flag() {
 const WITHOUT_GOLDEN: &[(&str, &str)] = &[
     ("ntp", "asks a server: tests/ntp.rs"),
     ("perf", "counts by system calls: tests/perf.rs, on the running kernel"),
+    ("supervisord", "asks a server: tests/supervisord.rs"),
 ];
 
 #[test]

@@ -31,5 +31,7 @@ mod peers;
 mod perf;
 /// What holds for the list of collectors as a whole.
 mod registry;
+/// The collector supervisord against a server in this process.
+mod supervisord;
 /// The endpoint over real sockets.
 mod web;
