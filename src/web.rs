@@ -5,6 +5,7 @@ pub mod metrics;
 pub mod negotiate;
 pub mod overview;
 pub mod own;
+pub mod password;
 
 use std::convert::Infallible;
 use std::sync::Arc;
