@@ -1,5 +1,8 @@
 //! The endpoint: which path answers what.
 
+pub mod config;
+pub mod htpasswd;
+pub mod limit;
 pub mod listen;
 pub mod metrics;
 pub mod negotiate;
