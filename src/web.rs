@@ -9,6 +9,7 @@ pub mod negotiate;
 pub mod overview;
 pub mod own;
 pub mod password;
+pub mod tls;
 
 use std::convert::Infallible;
 use std::sync::Arc;
