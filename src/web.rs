@@ -1,5 +1,6 @@
 //! The endpoint: which path answers what.
 
+pub mod auth;
 pub mod config;
 pub mod htpasswd;
 pub mod limit;
