@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rustix::fs::FileType;
@@ -11,6 +12,7 @@ use rustix::io::Errno;
 
 use crate::exposition::Samples;
 use crate::flags::{AnyFlag, Values};
+use crate::host::proc_stat::ProcStat;
 use crate::host::{Paths, Root, Roots};
 
 /// All that a collector's file brings into scope.
@@ -143,7 +145,48 @@ impl Cx<'_> {
 
 /// Sources read once a scrape, whichever collector comes first.
 #[derive(Debug, Default)]
-pub struct Shared {}
+pub struct Shared {
+    pub proc_stat: PerScrape<ProcStat>,
+}
+
+/// A source that the first collector to need it reads for all the others of the same scrape.
+#[derive(Debug, Default)]
+pub struct PerScrape<T> {
+    inner: Mutex<Fetched<T>>,
+}
+
+/// What was read, and for which scrape.
+#[derive(Debug, Default)]
+pub struct Fetched<T> {
+    /// A scrape's deadline is its own: two scrapes at the same nanosecond would be one.
+    deadline: Option<Instant>,
+    what: T,
+}
+
+impl<T> PerScrape<T> {
+    /// What `fetch` read for the scrape with this deadline, now or for a collector before.
+    pub fn get(
+        &self,
+        deadline: Instant,
+        fetch: impl FnOnce(&mut T) -> Result<()>,
+    ) -> Result<MutexGuard<'_, Fetched<T>>> {
+        let mut fetched = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if fetched.deadline != Some(deadline) {
+            fetched.deadline = None;
+            fetch(&mut fetched.what)?;
+            fetched.deadline = Some(deadline);
+        }
+        Ok(fetched)
+    }
+}
+
+impl<T> Deref for Fetched<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.what
+    }
+}
 
 /// What one collector keeps to itself between scrapes, beside its own state.
 #[derive(Debug)]
@@ -266,5 +309,30 @@ pub fn errno_text(errno: Errno) -> String {
                 .next()
                 .map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_shared_source_is_read_once_a_scrape_and_again_after_a_failure() {
+        let shared = PerScrape::<u32>::default();
+        let first = Instant::now();
+        let second = first + Duration::from_secs(1);
+        let count = |deadline| {
+            shared.get(deadline, |count| {
+                *count += 1;
+                Ok(())
+            })
+        };
+        assert_eq!(**count(first).unwrap(), 1);
+        assert_eq!(**count(first).unwrap(), 1);
+        assert_eq!(**count(second).unwrap(), 2);
+        let third = second + Duration::from_secs(1);
+        assert!(shared.get(third, |_| Err(Error::failed("gone"))).is_err());
+        assert_eq!(**count(third).unwrap(), 3);
     }
 }

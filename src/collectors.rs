@@ -13,6 +13,8 @@ macro_rules! collectors {
 
 collectors! {
     conntrack
+    cpu
+    cpufreq
     loadavg
     netstat
     ntp
@@ -20,6 +22,7 @@ collectors! {
     runit
     sockstat
     softnet
+    stat
     supervisord
     udp_queues
 }

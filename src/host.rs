@@ -5,10 +5,13 @@
 //! what `pread` does; elsewhere files may be replaced by others of the same name, so each read
 //! opens anew.
 
+pub mod cpus;
 pub mod cursor;
 pub mod http;
 mod memory;
 pub mod perf;
+pub mod proc_stat;
+pub mod timex;
 
 use std::collections::HashMap;
 use std::ffi::CStr;
