@@ -15,16 +15,24 @@ collectors! {
     conntrack
     cpu
     cpufreq
+    entropy
+    filefd
     loadavg
+    meminfo
     netstat
     ntp
+    os
     perf
+    pressure
     runit
+    schedstat
     sockstat
     softnet
     stat
     supervisord
+    thermal_zone
     udp_queues
+    vmstat
 }
 
 /// The collector of that name.
