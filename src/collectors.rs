@@ -31,7 +31,10 @@ collectors! {
     stat
     supervisord
     thermal_zone
+    time
+    timex
     udp_queues
+    uname
     vmstat
 }
 

@@ -57,6 +57,9 @@ const WITHOUT_GOLDEN: &[(&str, &str)] = &[
     ("ntp", "asks a server: tests/ntp.rs"),
     ("perf", "counts by system calls: tests/perf.rs, on the running kernel"),
     ("supervisord", "asks a server: tests/supervisord.rs"),
+    ("time", "the clock moves on; its own tests lay out the devices and the zones"),
+    ("timex", "the kernel's clock discipline; its own tests check the units"),
+    ("uname", "the running kernel; its own test compares with /proc"),
 ];
 
 #[test]
