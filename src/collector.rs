@@ -23,7 +23,7 @@ pub mod prelude {
         Desc, Kind, LabelValue, Repaired, Samples, Underscored, counter, gauge, untyped,
     };
     pub use crate::flags::{self, Flag};
-    pub use crate::host::cursor::{AnyBase, Hex, Text};
+    pub use crate::host::cursor::{AnyBase, Fields, Hex, Span, Text};
     pub use crate::host::{Listing, Root};
     pub use crate::pattern::Pattern;
     pub use rustix::io::Errno;

@@ -17,9 +17,13 @@ collectors! {
     cpufreq
     entropy
     filefd
+    ipvs
+    lnstat
     loadavg
     meminfo
     netstat
+    nfs
+    nfsd
     ntp
     os
     perf
@@ -27,6 +31,7 @@ collectors! {
     runit
     schedstat
     sockstat
+    softirqs
     softnet
     stat
     supervisord
@@ -36,6 +41,7 @@ collectors! {
     udp_queues
     uname
     vmstat
+    xfrm
 }
 
 /// The collector of that name.

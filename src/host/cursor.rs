@@ -76,10 +76,28 @@ impl<'a> Text<'a> {
         std::str::from_utf8(self.bytes).map_err(|_| self.malformed())
     }
 
+    /// Where `part`, which was cut from this text, lies in it: kept where a borrow cannot be.
+    pub fn span_of(self, part: &[u8]) -> Span {
+        let start = part.as_ptr().addr() - self.bytes.as_ptr().addr();
+        Span { start, end: start + part.len() }
+    }
+
+    /// What lies there.
+    pub fn at(self, span: Span) -> Text<'a> {
+        Text { bytes: &self.bytes[span.start..span.end], ..self }
+    }
+
     /// The error for a text that cannot be parsed.
     pub fn malformed(self) -> Error {
         Error::malformed(self.path, self.bytes)
     }
+}
+
+/// A place in a text.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span {
+    start: usize,
+    end: usize,
 }
 
 /// The words of a line, taken one after another.
@@ -198,6 +216,14 @@ mod tests {
         assert_eq!(lines(""), []);
         assert_eq!(lines("a\n"), [1]);
         assert_eq!(lines("a\n\nbc"), [1, 0, 2]);
+    }
+
+    #[test]
+    fn spans_stand_for_parts() {
+        let text = text("eth0: 1 22 ");
+        let spans: Vec<Span> = text.fields().map(|field| text.span_of(field.bytes)).collect();
+        let fields = spans.iter().map(|&span| text.at(span).as_str().unwrap());
+        assert_eq!(fields.collect::<Vec<_>>(), ["eth0:", "1", "22"]);
     }
 
     #[test]
