@@ -1,5 +1,7 @@
 //! What a collector is: a name, flags, a constructor, and one call that pushes samples.
 
+pub mod filter;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
@@ -18,6 +20,7 @@ use crate::host::{Paths, Root, Roots};
 /// All that a collector's file brings into scope.
 pub mod prelude {
     pub use super::Enabled::{Off, On};
+    pub use super::filter::Filter;
     pub use super::{AbsentIsNoData, Collector, Cx, Error, Result, Setup, Spec};
     pub use crate::exposition::{
         Desc, Kind, LabelValue, Repaired, Samples, Underscored, counter, gauge, untyped,
