@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use crate::exposition::Samples;
 use crate::flags::{AnyFlag, Values};
+use crate::host::netlink::links::{self, Links};
 use crate::host::proc_stat::ProcStat;
 use crate::host::{Paths, Root, Roots};
 
@@ -132,7 +133,7 @@ pub struct Cx<'a> {
     pub path: &'a mut String,
     /// Sources that several collectors share in one scrape.
     pub shared: &'a Arc<Shared>,
-    /// When this run began: what a shared source holds from before is stale.
+    /// When the scrape began: what a shared source holds from before is stale.
     pub started: Instant,
     /// When the scrape has to be answered.
     pub deadline: Instant,
@@ -144,11 +145,17 @@ impl Cx<'_> {
     pub fn give_up_at(&self) -> Instant {
         self.deadline - self.deadline.saturating_duration_since(self.started) / 20
     }
+
+    /// The network links as they are in this scrape.
+    pub fn links(&self) -> Result<Arc<Links>> {
+        self.shared.links.since(self.started, self.give_up_at())
+    }
 }
 
 /// Sources read once a scrape, whichever collector comes first.
 #[derive(Debug, Default)]
 pub struct Shared {
+    pub links: links::Source,
     pub proc_stat: PerScrape<ProcStat>,
 }
 

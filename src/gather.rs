@@ -172,7 +172,7 @@ impl Gatherer {
             self.entries.iter().filter(|entry| filter.wants(entry.name)).collect();
         let round = Arc::new(Round::new(wanted.len()));
         self.pool.add(wanted.iter().enumerate().filter_map(|(place, entry)| {
-            entry.request(Seat { round: Arc::clone(&round), place }, deadline)
+            entry.request(Seat { round: Arc::clone(&round), place }, started, deadline)
         }));
         let is_complete = round.done.notified();
         tokio::select! {
@@ -308,7 +308,7 @@ impl Entry {
     }
 
     /// Asks for an answer: starts a run, joins the one under way, or says that it is stuck.
-    fn request(self: &Arc<Self>, seat: Seat, deadline: Instant) -> Option<Job> {
+    fn request(self: &Arc<Self>, seat: Seat, started: Instant, deadline: Instant) -> Option<Job> {
         let mut state = lock(&self.state);
         if state.is_written_off {
             let duration = state.began.map_or(Duration::ZERO, |began| began.elapsed());
@@ -321,11 +321,11 @@ impl Entry {
         }
         state.waiting.push(seat);
         let unit = state.unit.take()?;
-        Some(Job::Collect { entry: Arc::clone(self), unit, deadline })
+        Some(Job::Collect { entry: Arc::clone(self), unit, started, deadline })
     }
 
     /// Runs the collector; called by a worker.
-    fn run(&self, mut unit: Box<Unit>, deadline: Instant) {
+    fn run(&self, mut unit: Box<Unit>, started: Instant, deadline: Instant) {
         let began = Instant::now();
         let mut answer = {
             let mut state = lock(&self.state);
@@ -336,7 +336,9 @@ impl Entry {
         let Some(body) = Arc::get_mut(&mut answer) else { unreachable!("a spare answer is free") };
         body.samples.clear();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            unit.collector.collect(&mut unit.desk.cx(deadline), &mut body.samples)
+            let mut cx = unit.desk.cx(deadline);
+            cx.started = started;
+            unit.collector.collect(&mut cx, &mut body.samples)
         }));
         body.duration = began.elapsed();
         (body.verdict, body.error) = match outcome {
@@ -443,14 +445,14 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 }
 
 enum Job {
-    Collect { entry: Arc<Entry>, unit: Box<Unit>, deadline: Instant },
+    Collect { entry: Arc<Entry>, unit: Box<Unit>, started: Instant, deadline: Instant },
     Work(Box<dyn FnOnce() + Send>),
 }
 
 impl Job {
     fn run(self) {
         match self {
-            Job::Collect { entry, unit, deadline } => entry.run(unit, deadline),
+            Job::Collect { entry, unit, started, deadline } => entry.run(unit, started, deadline),
             // The panic hook has told what happened; the caller sees that no outcome came.
             Job::Work(work) => drop(catch_unwind(AssertUnwindSafe(work))),
         }

@@ -9,6 +9,7 @@ pub mod cpus;
 pub mod cursor;
 pub mod http;
 mod memory;
+pub mod netlink;
 pub mod perf;
 pub mod proc_stat;
 pub mod timex;
@@ -192,6 +193,29 @@ impl Root {
         Ok(Text::new(path, buffer).trim())
     }
 
+    /// Like [`Root::try_attribute`], opened and closed.
+    pub fn attribute_once<'t>(
+        &self,
+        path: &'t str,
+        buffer: &'t mut Vec<u8>,
+    ) -> Result<Text<'t>, Errno> {
+        read_all(self.open(path)?.as_fd(), buffer, ATTRIBUTE_MAX)?;
+        Ok(Text::new(path, buffer).trim())
+    }
+
+    /// An attribute for its reader to keep; nothing when the process keeps enough files.
+    pub fn keep_attribute(&self, path: &str) -> Result<Option<Attribute>, Errno> {
+        Ok(Kept::new(self.open(path)?).map(Attribute))
+    }
+
+    /// The directory at `path` as a root of its own.
+    pub fn below(&self, path: &str) -> Result<Self, Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = rustix::fs::openat(self.dir()?, path, flags, Mode::empty())?;
+        let path = self.path.join(path);
+        Ok(Self { path, dir: Some(Arc::new(dir)), keeps: self.keeps, kept: HashMap::new() })
+    }
+
     /// The names in a directory, sorted.
     pub fn list(&self, path: &str, listing: &mut Listing) -> Result<()> {
         self.try_list(path, listing).map_err(|errno| Error::io(path, errno))
@@ -301,6 +325,19 @@ pub fn service_port(name: &str) -> Option<u16> {
         };
         if protocol.bytes == b"tcp" && is_named() { port.as_str().ok()?.parse().ok() } else { None }
     })
+}
+
+/// A sysfs attribute that its reader keeps open, because the path may come to mean another device:
+/// network interfaces change names.
+#[derive(Debug)]
+pub struct Attribute(Kept);
+
+impl Attribute {
+    /// The attribute's value as it is now.
+    pub fn read<'t>(&self, buffer: &'t mut Vec<u8>) -> Result<&'t [u8], Errno> {
+        read_all(self.0.0.as_fd(), buffer, ATTRIBUTE_MAX)?;
+        Ok(buffer.trim_ascii())
+    }
 }
 
 fn is_kernel_file_system(dir: &OwnedFd) -> bool {
