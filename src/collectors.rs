@@ -12,6 +12,8 @@ macro_rules! collectors {
 }
 
 collectors! {
+    arp
+    bonding
     conntrack
     cpu
     cpufreq
@@ -21,6 +23,8 @@ collectors! {
     lnstat
     loadavg
     meminfo
+    netclass
+    netdev
     netstat
     nfs
     nfsd

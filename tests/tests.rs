@@ -21,6 +21,8 @@ mod golden;
 mod harness;
 /// Descriptors, threads and memory after many scrapes.
 mod leaks;
+/// Links as netlink tells them, against sysfs and procfs.
+mod links;
 /// Beside a real node_exporter, under a real Prometheus.
 mod live;
 /// The collector ntp against a server in this process.
