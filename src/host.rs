@@ -12,6 +12,8 @@ mod memory;
 pub mod netlink;
 pub mod perf;
 pub mod proc_stat;
+pub mod replace;
+pub mod terminal;
 pub mod timex;
 
 use std::collections::HashMap;
