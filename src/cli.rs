@@ -1,8 +1,8 @@
 //! The command line: the flag table turned into clap arguments, with node_exporter's rules and words.
 
-use std::collections::HashMap;
+pub mod help;
+
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -10,6 +10,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::collector::{Enabled, Spec};
 use crate::collectors;
+use crate::commands::{self, Call, Given, Run};
 use crate::flags::{self, AnyFlag, Definition, Flag, Values};
 use crate::host::{Paths, Root};
 use crate::log;
@@ -42,6 +43,7 @@ pub enum Action {
     /// Print this on standard output and leave.
     Print(String),
     Serve(Box<Settings>),
+    Run(Call),
 }
 
 /// All that was typed, checked.
@@ -64,12 +66,12 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Action, St
 }
 
 /// Every flag that belongs to no collector.
-pub fn general_flags() -> impl Iterator<Item = &'static dyn AnyFlag> {
+pub fn general_flags() -> impl Iterator<Item = &'static dyn AnyFlag> + Clone {
     [web::FLAGS, listen::FLAGS, metrics::FLAGS, FLAGS, log::FLAGS].into_iter().flatten().copied()
 }
 
 /// Every flag but the switches of the collectors themselves.
-pub fn all_flags() -> impl Iterator<Item = &'static dyn AnyFlag> {
+pub fn all_flags() -> impl Iterator<Item = &'static dyn AnyFlag> + Clone {
     general_flags().chain(collectors::ALL.iter().flat_map(|spec| spec.flags.iter().copied()))
 }
 
@@ -78,33 +80,87 @@ fn read(words: impl Iterator<Item = String>) -> Result<Action, String> {
     for word in words {
         expand(word, &mut expanded)?;
     }
+    if let Some((command, rest)) = commands::find(&expanded) {
+        return call(command, rest);
+    }
+    let mut family = expanded.iter().take(1).flat_map(|word| commands::family(word)).peekable();
+    if family.peek().is_none() {
+        return start(&expanded);
+    }
+    if expanded.get(1).is_some_and(|word| is_help(word)) {
+        return Ok(Action::Print(family.map(help::command).collect()));
+    }
+    let names: Vec<&str> = family.map(|command| command.name).collect();
+    Err(format!("expected {}", names.join(" or ")))
+}
+
+/// Reads what stands after a command's name.
+fn call(command: &'static commands::Command, words: &[String]) -> Result<Action, String> {
+    if words.iter().any(|word| is_help(word)) {
+        return Ok(Action::Print(help::command(command)));
+    }
+    match command.run {
+        Run::Own(run) => {
+            let given = given(command, words)?;
+            Ok(Action::Run(Call::new(command, move |out| run(&given, out))))
+        }
+        Run::Agent(run) => Ok(match start(words)? {
+            Action::Serve(settings) => {
+                Action::Run(Call::new(command, move |out| run(&settings, out)))
+            }
+            other => other,
+        }),
+    }
+}
+
+fn given(command: &commands::Command, words: &[String]) -> Result<Given, String> {
+    const WORDS: &str = "words";
+    let flags = || command.flags.iter().copied();
+    let parser = parser(flags()).arg(Arg::new(WORDS).action(ArgAction::Append).num_args(0..));
+    let matches = parser.try_get_matches_from(words).map_err(|error| reason(&error))?;
+    let values = values(&matches, flags())?;
+    let words: Vec<String> = matches.get_many(WORDS).into_iter().flatten().cloned().collect();
+    if let Some(word) = words.get(command.words.len()) {
+        return Err(format!("unexpected {word}"));
+    }
+    match command.words.get(words.len()) {
+        Some(word) if !word.starts_with('[') => Err(format!("expected {word}")),
+        _ => Ok(Given { words, values }),
+    }
+}
+
+fn is_help(word: &str) -> bool {
+    matches!(word, "-h" | "--help")
+}
+
+/// Reads the flags of a start.
+fn start(words: &[String]) -> Result<Action, String> {
     // Whatever follows the end of the flags is one word too many.
-    if let Some(at) = expanded.iter().position(|word| word == "--")
-        && let Some(word) = expanded.get(at + 1)
+    if let Some(at) = words.iter().position(|word| word == "--")
+        && let Some(word) = words.get(at + 1)
     {
         return Err(format!("unexpected {word}"));
     }
     // An unknown flag before --version wins, one after it loses.
-    if let Some(at) = expanded.iter().position(|word| word == "--version") {
-        let before = command().try_get_matches_from(&expanded[..at]);
+    if let Some(at) = words.iter().position(|word| word == "--version") {
+        let before = agent_parser().try_get_matches_from(&words[..at]);
         if before.as_ref().is_ok_and(|before| !before.get_flag("help")) {
             return Ok(Action::Print(version()));
         }
     }
-    let matches = command().try_get_matches_from(&expanded).map_err(|error| reason(&error))?;
+    let matches = agent_parser().try_get_matches_from(words).map_err(|error| reason(&error))?;
     if matches.get_flag("help") || matches.get_flag("help-long") {
-        return Ok(Action::Print(help()));
+        return Ok(Action::Print(help::agent()));
     }
-    let (values, switched) = collect(&matches)?;
-    for flag in all_flags() {
-        flag.check(&values)?;
-    }
+    let values = values(&matches, all_flags())?;
     let without_defaults = values.get(&DISABLE_DEFAULTS);
-    let is_enabled = |spec: &&&'static Spec| match switched.get(spec.name) {
-        Some(is_on) => *is_on,
-        None => !without_defaults && spec.enabled == Enabled::On,
-    };
-    let enabled = collectors::ALL.iter().filter(is_enabled).map(|spec| spec.name).collect();
+    let mut enabled = Vec::new();
+    for spec in collectors::ALL {
+        let is_default = !without_defaults && spec.enabled == Enabled::On;
+        if switched(&matches, &switch_name(spec))?.unwrap_or(is_default) {
+            enabled.push(spec.name);
+        }
+    }
     let paths = Paths {
         proc: PathBuf::from(values.get(&PROCFS)),
         sys: PathBuf::from(values.get(&SYSFS)),
@@ -137,15 +193,13 @@ fn expand(word: String, out: &mut Vec<String>) -> Result<(), String> {
     Ok(())
 }
 
-fn command() -> Command {
+/// What clap needs to know of these flags.
+fn parser(flags: impl Iterator<Item = &'static dyn AnyFlag>) -> Command {
     let mut command = Command::new("hostwarden")
         .no_binary_name(true)
         .disable_help_flag(true)
-        .disable_version_flag(true)
-        .arg(Arg::new("help").long("help").short('h').action(ArgAction::SetTrue))
-        .arg(Arg::new("help-long").long("help-long").action(ArgAction::SetTrue))
-        .arg(Arg::new("version").long("version").action(ArgAction::SetTrue));
-    for flag in all_flags() {
+        .disable_version_flag(true);
+    for flag in flags {
         let definition = flag.definition();
         command = if definition.is_switch() {
             switch(command, definition.name)
@@ -153,10 +207,15 @@ fn command() -> Command {
             command.arg(Arg::new(definition.name).long(definition.name).action(ArgAction::Append))
         };
     }
-    for spec in collectors::ALL {
-        command = switch(command, &switch_name(spec));
-    }
     command
+}
+
+fn agent_parser() -> Command {
+    let command = parser(all_flags())
+        .arg(Arg::new("help").long("help").short('h').action(ArgAction::SetTrue))
+        .arg(Arg::new("help-long").long("help-long").action(ArgAction::SetTrue))
+        .arg(Arg::new("version").long("version").action(ArgAction::SetTrue));
+    collectors::ALL.iter().fold(command, |command, spec| switch(command, &switch_name(spec)))
 }
 
 fn switch(command: Command, name: &str) -> Command {
@@ -170,10 +229,13 @@ fn switch_name(spec: &Spec) -> String {
     format!("collector.{}", spec.name)
 }
 
-/// Takes clap's findings apart: values by flag name, and which collectors were switched.
-fn collect(matches: &ArgMatches) -> Result<(Values, HashMap<&'static str, bool>), String> {
+/// Takes clap's findings apart, and checks each value.
+fn values(
+    matches: &ArgMatches,
+    flags: impl Iterator<Item = &'static dyn AnyFlag> + Clone,
+) -> Result<Values, String> {
     let mut values = Values::default();
-    for flag in all_flags() {
+    for flag in flags.clone() {
         let Definition { name, repeatable, env, .. } = *flag.definition();
         if flag.definition().is_switch() {
             if let Some(is_on) = switched(matches, name)? {
@@ -192,13 +254,10 @@ fn collect(matches: &ArgMatches) -> Result<(Values, HashMap<&'static str, bool>)
             values.give_from_environment(name, value);
         }
     }
-    let mut collectors = HashMap::new();
-    for spec in collectors::ALL {
-        if let Some(is_on) = switched(matches, &switch_name(spec))? {
-            collectors.insert(spec.name, is_on);
-        }
+    for flag in flags {
+        flag.check(&values)?;
     }
-    Ok((values, collectors))
+    Ok(values)
 }
 
 fn switched(matches: &ArgMatches, name: &str) -> Result<Option<bool>, String> {
@@ -255,76 +314,4 @@ fn version() -> String {
          platform:         {os}/{arch}\n  \
          tags:             \n"
     )
-}
-
-/// What `--help` prints.
-fn help() -> String {
-    const USUAL_WIDTH: usize = 80;
-    let width = environment("COLUMNS")
-        .and_then(|columns| columns.parse().ok())
-        .or_else(|| {
-            let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
-            Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
-        })
-        .unwrap_or(USUAL_WIDTH);
-    let mut text = "usage: hostwarden [<flags>]\n\n\
-                    Tells Prometheus everything this host has to say: node_exporter's metrics, with \
-                    a password and TLS of its own.\n\nFlags:\n"
-        .to_owned();
-    write_flag(&mut text, width, "-h, --help", "Print this text.");
-    write_flag(&mut text, width, "--version", "Print the version.");
-    for flag in all_flags() {
-        let definition = flag.definition();
-        if !definition.hidden {
-            write_flag(&mut text, width, &head(definition), &description(definition));
-        }
-    }
-    for spec in collectors::ALL {
-        let name = spec.name;
-        let state = match spec.enabled {
-            Enabled::On => "on",
-            Enabled::Off => "off",
-        };
-        let help = format!("The {name} collector: {} (default: {state}).", spec.reads);
-        write_flag(&mut text, width, &format!("--[no-]collector.{name}"), &help);
-    }
-    text
-}
-
-fn head(definition: &Definition) -> String {
-    let name = definition.name;
-    let more = if definition.repeatable { " ..." } else { "" };
-    if definition.is_switch() {
-        format!("--[no-]{name}")
-    } else if definition.default.is_empty() {
-        format!("--{name}={}{more}", definition.placeholder)
-    } else {
-        format!("--{name}={:?}{more}", definition.default)
-    }
-}
-
-fn description(definition: &Definition) -> String {
-    let is_on = definition.is_switch() && definition.default == "true";
-    let on = if is_on { " (default: on)" } else { "" };
-    let env = definition.env.map(|name| format!(" (${name})")).unwrap_or_default();
-    format!("{}{on}{env}", definition.help)
-}
-
-/// The flag, and below it its description, wrapped.
-fn write_flag(text: &mut String, width: usize, head: &str, description: &str) {
-    const INDENT: usize = 8;
-    // A String takes every write.
-    let _ = writeln!(text, "  {head}");
-    let mut line = String::new();
-    for word in description.split(' ') {
-        if !line.is_empty() && INDENT + line.len() + 1 + word.len() > width {
-            let _ = writeln!(text, "{:INDENT$}{line}", "");
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    let _ = writeln!(text, "{:INDENT$}{line}", "");
 }

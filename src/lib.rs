@@ -16,12 +16,14 @@
 //! * [`web`] is the endpoint. Async lives there; the two worlds meet at one await in the handler.
 //! * [`cli`] turns the table of [`flags`] into the command line that node_exporter has, and [`log`]
 //!   writes lines as it does.
+//! * [`commands`] is what the program does beside serving: set a password, check a configuration.
 //! * [`number`] and [`pattern`] read and write numbers and regular expressions as Go does, because
 //!   a drop-in means what the original meant.
 
 pub mod cli;
 pub mod collector;
 pub mod collectors;
+pub mod commands;
 pub mod exposition;
 pub mod flags;
 pub mod gather;

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Action::Serve(settings)) => serve(&settings),
+        Ok(Action::Run(call)) => call.run(),
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "{error}");
             ExitCode::FAILURE

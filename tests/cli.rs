@@ -8,6 +8,10 @@ fn a_wrong_flag_is_told_in_one_line_and_ends_with_1() {
         (&["--foo"][..], "unknown long flag '--foo'"),
         (&["-x"], "unknown short flag '-x'"),
         (&["foo"], "unexpected foo"),
+        (&["--log.level=info", "passwd", "prom"], "unexpected passwd"),
+        (&["passwd"], "expected USER"),
+        (&["passwd", "prom", "more"], "unexpected more"),
+        (&["passwd", "--log.level=info", "prom"], "unknown long flag '--log.level'"),
         (&["--", "--web.max-requests=1"], "unexpected --web.max-requests=1"),
         (&["--collector.loadavg=true"], "unexpected true"),
         (&["--collector.loadavg", "false"], "unexpected false"),
@@ -87,6 +91,25 @@ fn help_names_every_flag_but_the_hidden_ones() {
     }
     for spec in hostwarden::collectors::ALL {
         assert!(text.contains(&format!("--[no-]collector.{}\n", spec.name)));
+    }
+}
+
+#[test]
+fn help_names_every_command_and_each_has_its_own() {
+    let stdout = |arguments: &[&str]| {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let all = stdout(&["--help"]);
+    for command in hostwarden::commands::ALL {
+        assert!(all.contains(&format!("\n  {}", command.name)), "{}", command.name);
+        let words: Vec<&str> = command.name.split(' ').chain(["--help"]).collect();
+        let own = stdout(&words);
+        assert!(own.starts_with(&format!("usage: hostwarden {}", command.name)), "{own}");
+        for flag in command.flags {
+            assert!(own.contains(&format!("--{}", flag.definition().name)), "{own}");
+        }
     }
 }
 

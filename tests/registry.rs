@@ -3,15 +3,13 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use hostwarden::collectors;
+use hostwarden::flags::{AnyFlag, Values};
+use hostwarden::{collectors, commands};
 
 #[test]
 fn names_are_sorted_unique_and_file_stems() {
     let names: Vec<&str> = collectors::ALL.iter().map(|spec| spec.name).collect();
-    let mut sorted = names.clone();
-    sorted.sort_unstable();
-    sorted.dedup();
-    assert_eq!(names, sorted);
+    assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/collectors");
     for name in names {
         let is_file = sources.join(format!("{name}.rs")).is_file();
@@ -46,9 +44,33 @@ fn flags_are_unique_and_begin_with_their_collector() {
 
 #[test]
 fn every_default_is_a_value_of_its_flag() {
-    let values = hostwarden::flags::Values::default();
-    for flag in collectors::ALL.iter().flat_map(|spec| spec.flags) {
+    let values = Values::default();
+    let of_collectors = collectors::ALL.iter().flat_map(|spec| spec.flags);
+    let of_commands = commands::ALL.iter().flat_map(|command| command.flags);
+    for flag in of_collectors.chain(of_commands) {
         flag.check(&values).unwrap();
+    }
+}
+
+#[test]
+fn commands_are_sorted_unique_and_file_stems() {
+    let names: Vec<&str> = commands::ALL.iter().map(|command| command.name).collect();
+    assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/commands");
+    for name in names {
+        let stem = name.replace(' ', "_");
+        let is_file = sources.join(&stem).with_extension("rs").is_file();
+        assert!(is_file, "{name}: no file of that name");
+    }
+}
+
+#[test]
+fn a_flag_of_a_command_that_a_start_has_too_is_the_same_flag() {
+    let text = |flag: &dyn AnyFlag| format!("{:?}", flag.definition());
+    for flag in commands::ALL.iter().flat_map(|command| command.flags) {
+        let name = flag.definition().name;
+        let same = hostwarden::cli::all_flags().find(|other| other.definition().name == name);
+        assert!(same.is_none_or(|same| text(same) == text(*flag)), "{name}");
     }
 }
 

@@ -27,6 +27,8 @@ mod links;
 mod live;
 /// The collector ntp against a server in this process.
 mod ntp;
+/// Setting passwords, at a terminal and from standard input.
+mod passwd;
 /// The programs that the agent is held against.
 mod peers;
 /// The collector perf against the running kernel.

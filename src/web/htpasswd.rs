@@ -5,6 +5,13 @@ use std::path::Path;
 
 use super::config::{self, Error};
 use super::password::Hash;
+use crate::flags::{self, Flag};
+
+pub static FILE: Flag<String> = flags::text(
+    "web.htpasswd-file",
+    "/etc/hostwarden/htpasswd",
+    "File of users and password hashes, a line each, as Apache's htpasswd writes it.",
+);
 
 /// What a file says. Without users it lets nobody in.
 #[derive(Debug, Default)]
@@ -70,6 +77,48 @@ pub fn parse(bytes: &[u8], name: &str) -> Htpasswd {
         }
     }
     file
+}
+
+/// Whether a line of [`parse`] can begin with this user.
+pub fn check_user(user: &str) -> Result<(), String> {
+    let fault = if user.is_empty() {
+        "is empty"
+    } else if user.len() > USER_MAX {
+        "is longer than 255 bytes"
+    } else if user.contains(':') || user.chars().any(char::is_control) {
+        "holds a colon or a control character"
+    } else if user.starts_with(['#', '$', '{', '\u{feff}']) {
+        "begins as no user's name may"
+    } else if user.trim_ascii() != user {
+        "begins or ends in a blank"
+    } else {
+        return Ok(());
+    };
+    Err(format!("the user's name {user:?} {fault}"))
+}
+
+/// The file with this hash in the user's first line, which is the one that decides, or in a new
+/// last line. All others stay as they are.
+pub fn set(file: &[u8], user: &str, hash: &str) -> Vec<u8> {
+    let line = format!("{user}:{hash}\n");
+    let mut out = Vec::with_capacity(file.len() + line.len());
+    let mut is_set = false;
+    for old in file.split_inclusive(|&b| b == b'\n') {
+        let name = old.trim_ascii_start().split(|&b| b == b':').next();
+        if !is_set && name == Some(user.as_bytes()) {
+            out.extend_from_slice(line.as_bytes());
+            is_set = true;
+        } else {
+            out.extend_from_slice(old);
+        }
+    }
+    if !is_set {
+        if out.last().is_some_and(|&last| last != b'\n') {
+            out.push(b'\n');
+        }
+        out.extend_from_slice(line.as_bytes());
+    }
+    out
 }
 
 #[cfg(test)]
@@ -155,6 +204,31 @@ mod tests {
             parse(b"\xef\xbb\xbfprom:x", "f").warnings[0],
             "f:1: a byte order mark, which is part of the first user's name"
         );
+    }
+
+    #[test]
+    fn a_users_first_line_is_set_or_added() {
+        for (before, after) in [
+            ("", "prom:H\n"),
+            ("other:x", "other:x\nprom:H\n"),
+            ("# c\n prom:x:y\r\nprom:z\n", "# c\nprom:H\nprom:z\n"),
+            ("prometheus:x\n#prom:x\n", "prometheus:x\n#prom:x\nprom:H\n"),
+            ("a:1\nprom:x", "a:1\nprom:H\n"),
+        ] {
+            let out = set(before.as_bytes(), "prom", "H");
+            assert_eq!(String::from_utf8(out).unwrap(), after);
+        }
+    }
+
+    #[test]
+    fn users_that_no_line_can_hold_are_refused() {
+        for user in ["prom", "größe", "a b", "x#y"] {
+            check_user(user).unwrap();
+        }
+        for user in ["", "a:b", "#a", "$a", "{a", " a", "a ", "a\nb", "\u{feff}a", &"x".repeat(256)]
+        {
+            assert!(check_user(user).is_err(), "{user:?}");
+        }
     }
 
     #[test]
