@@ -37,5 +37,7 @@ mod perf;
 mod registry;
 /// The collector supervisord against a server in this process.
 mod supervisord;
+/// The systemd units, as systemd itself reads them.
+mod units;
 /// The endpoint over real sockets.
 mod web;
