@@ -1,7 +1,9 @@
-//! TLS for the listener: a `tls_server_config` made into what rustls wants. Nothing else in the program builds a server of rustls.
+//! TLS for the listener: a `tls_server_config` made into what rustls wants. Nothing else in the program builds a server of rustls, nor a
+//! client but [`client`].
 //!
 //! What Go can do and rustls cannot (TLS 1.0 and 1.1, CBC suites) is left out with a warning, and refused if nothing remains.
 
+pub mod client;
 mod client_auth;
 mod p521;
 

@@ -167,7 +167,9 @@ impl ClientVerifier {
             Chains::Any => Ok(()),
             Chains::None => Err(CertificateError::UnknownIssuer.into()),
             // webpki refuses a CA as a client. `openssl req -x509` makes nothing else, and Go takes it where it is in the pool.
-            Chains::To { roots, .. } if roots.contains(leaf) => check_itself(leaf, now),
+            Chains::To { roots, .. } if roots.contains(leaf) => {
+                check_itself(leaf, now, CLIENT_AUTH)
+            }
             // webpki knows no certificate of X.509 version 1, and so not who has signed it.
             Chains::To { .. } if ParsedCertificate::try_from(leaf).is_err() => {
                 Err(CertificateError::UnknownIssuer.into())
@@ -246,12 +248,17 @@ fn parse(certificate: &CertificateDer<'_>) -> Result<Certificate, TlsError> {
     Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding.into())
 }
 
-/// What remains to be checked of a certificate that is itself trusted: its dates and its purpose.
-fn check_itself(leaf: &CertificateDer<'_>, now: UnixTime) -> Result<(), TlsError> {
-    /// RFC 5280, 4.2.1.12.
-    const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
-    const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
+/// RFC 5280, 4.2.1.12.
+const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
+pub(super) const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
+const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
 
+/// What remains to be checked of a certificate that is itself trusted: its dates and its purpose.
+pub(super) fn check_itself(
+    leaf: &CertificateDer<'_>,
+    now: UnixTime,
+    purpose: ObjectIdentifier,
+) -> Result<(), TlsError> {
     let leaf = parse(leaf)?;
     let tbs = leaf.tbs_certificate();
     let validity = tbs.validity();
@@ -264,7 +271,7 @@ fn check_itself(leaf: &CertificateDer<'_>, now: UnixTime) -> Result<(), TlsError
     let purposes = tbs.get_extension::<ExtendedKeyUsage>();
     match purposes.map_err(|_| CertificateError::BadEncoding)? {
         Some((_, ExtendedKeyUsage(purposes)))
-            if !purposes.contains(&ANY_PURPOSE) && !purposes.contains(&CLIENT_AUTH) =>
+            if !purposes.contains(&ANY_PURPOSE) && !purposes.contains(&purpose) =>
         {
             Err(CertificateError::InvalidPurpose.into())
         }
