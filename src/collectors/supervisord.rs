@@ -1,11 +1,11 @@
 //! Processes under supervisord, by its XML-RPC method `supervisor.getAllProcessInfo`.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use crate::collector::prelude::*;
-use crate::host::http::{self, Endpoint};
+use crate::host::http::{self, Ask, Client, Endpoint, Line};
 use crate::number;
 
 mod xml;
@@ -20,7 +20,7 @@ static URL: Flag<String> = flags::text(
 .env("SUPERVISORD_URL");
 
 pub static SPEC: Spec = Spec::new("supervisord", Off, "supervisord's XML-RPC", &[&URL], |setup| {
-    Ok(Box::new(Supervisord::new(setup.flags.get(&URL))))
+    Ok(Box::new(Supervisord::new(&setup.flags.get(&URL))))
 });
 
 const LABELS: &[&str] = &["group", "name"];
@@ -47,14 +47,17 @@ const CALL: &[u8] = b"<?xml version=\"1.0\"?><methodCall>\
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 struct Supervisord {
+    /// As it may be logged.
     url: String,
     /// A URL that names no endpoint fails every scrape, not the start.
-    endpoint: Result<Endpoint, String>,
+    line: Result<Line, String>,
+    ask: Ask,
+    client: Client,
     process: Process,
 }
 
 impl Supervisord {
-    fn new(url: String) -> Self {
+    fn new(url: &str) -> Self {
         let endpoint = match url.strip_prefix("unix:") {
             Some(rest) => {
                 // unix:///run/supervisor.sock; a host between the slashes means nothing.
@@ -64,34 +67,30 @@ impl Supervisord {
                 };
                 let path = path.split(['?', '#']).next().unwrap_or_default();
                 String::from_utf8(http::decode(path))
-                    .map(|path| Endpoint::unix(path, "unix", "/RPC2"))
                     .map_err(|_| "not UTF-8".into())
+                    .and_then(|path| Endpoint::unix(path, "/RPC2"))
             }
-            None => Endpoint::parse(&url),
+            None => Endpoint::parse(url),
         };
-        Self { url, endpoint, process: Process::default() }
+        Self {
+            url: http::shown(url),
+            line: endpoint.map(Line::new),
+            ask: Ask::post("text/xml", CALL),
+            client: Client::new(None),
+            process: Process::default(),
+        }
     }
 }
 
 impl Collector for Supervisord {
     fn collect(&mut self, cx: &mut Cx<'_>, out: &mut Samples) -> Result<()> {
-        let Self { url, endpoint, process } = self;
+        let Self { url, line, ask, client, process } = self;
+        let failed = |why: &dyn Display| Error::failed(format!("supervisord: {url}: {why}"));
         let deadline = http::sooner(cx.give_up_at(), TIMEOUT);
-        let answer = endpoint
-            .as_ref()
-            .map_err(Clone::clone)
-            .and_then(|endpoint| endpoint.post("text/xml", CALL, deadline))
-            .map_err(|why| Error::failed(format!("supervisord: {}: {why}", without_user(url))))?;
-        push_answer(&answer, process, out)
+        let line = line.as_mut().map_err(|why| failed(why))?;
+        let answer = client.ask(line, ask, deadline).map_err(|why| failed(&why))?;
+        push_answer(answer.body(), process, out)
             .map_err(|why| Error::failed(format!("supervisord: {why}")))
-    }
-}
-
-/// Passwords do not belong into a log.
-fn without_user(url: &str) -> String {
-    match (url.split_once("//"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}//{rest}"),
-        _ => url.to_owned(),
     }
 }
 
@@ -234,16 +233,5 @@ impl<'a> Value<'a> {
             Self::Number(_) => "an int",
             Self::Other(kind) => kind,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_is_logged_without_its_password() {
-        assert_eq!(without_user("http://joe:secret@host:9001/RPC2"), "http://host:9001/RPC2");
-        assert_eq!(without_user("unix:///run/x.sock"), "unix:///run/x.sock");
     }
 }

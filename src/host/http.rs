@@ -1,233 +1,264 @@
-//! One HTTP request over TCP or a UNIX socket, for collectors, which wait for their answer.
+//! HTTP for collectors, which wait for their answers: a client that asks several servers at once,
+//! over TCP, TLS or UNIX sockets, and keeps its connections.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::PathBuf;
+mod connection;
+mod endpoint;
+
+use std::error::Error as _;
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::client::conn::http1;
-use hyper::http::uri::{Authority, PathAndQuery};
-use hyper::{Request, Uri, header};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use hyper::{Method, Response, StatusCode};
+use rustls::ClientConfig;
+use tokio::runtime::Runtime;
 use tokio::time::timeout_at;
 
-/// No status of a service is that long; an endless one must not fill the memory.
-const BODY_MAX: usize = 16 << 20;
+use connection::{Connection, Failed};
+pub use endpoint::{Endpoint, decode, shown};
 
-/// Where requests go, and what they begin with.
+/// Redirections that are followed for one answer.
+const REDIRECTIONS_MAX: usize = 5;
+
+/// Threads that wait for the C library to look up a name. It cannot be told to stop: look-ups
+/// that hang hold no more than these.
+const LOOKUPS_MAX: usize = 2;
+
+/// What all servers are asked. It changes nothing there, so that it may be asked again when a
+/// connection turns out to be closed.
 #[derive(Debug, Clone)]
-pub struct Endpoint {
-    socket: Socket,
-    /// The `Host` header.
-    host: String,
-    path: PathAndQuery,
-    /// The `Authorization` header, from a user name in the URL.
-    authorization: Option<String>,
+pub struct Ask {
+    pub method: Method,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    /// An endless answer must not fill the memory.
+    pub answer_max: usize,
+    /// Whether to follow redirections within the same server.
+    pub follows: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Socket {
-    Tcp { host: String, port: u16 },
-    Unix(PathBuf),
-}
-
-impl Endpoint {
-    /// The endpoint that a URL names. What the URL says wrongly comes back as one line.
-    pub fn parse(url: &str) -> Result<Self, String> {
-        let uri: Uri = url.parse().map_err(|error| format!("{error}"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some(scheme) => return Err(format!("cannot speak {scheme}")),
-            None => return Err("no http:// before it".into()),
+impl Ask {
+    /// Asks a server that is called seldom and need not keep a connection for us.
+    pub fn post(content_type: &'static str, body: &'static [u8]) -> Self {
+        const ANSWER_MAX: usize = 16 << 20;
+        let headers = [(CONTENT_TYPE, content_type), (CONNECTION, "close")];
+        let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
+        Self {
+            method: Method::POST,
+            headers: headers.into_iter().collect(),
+            body: Bytes::from_static(body),
+            answer_max: ANSWER_MAX,
+            follows: false,
         }
-        let authority = uri.authority().ok_or("no host")?;
-        let (user, _) = authority.as_str().rsplit_once('@').unwrap_or_default();
-        let host = authority.host().trim_matches(['[', ']']).to_owned();
-        let port = authority.port_u16().unwrap_or(80);
-        let path = uri.path_and_query().cloned();
-        Ok(Self {
-            host: host_header(authority),
-            socket: Socket::Tcp { host, port },
-            path: path.unwrap_or(PathAndQuery::from_static("/")),
-            authorization: (!user.is_empty()).then(|| basic(user)),
+    }
+
+    /// Asks for a page at every scrape.
+    pub fn get(headers: HeaderMap, answer_max: usize) -> Self {
+        Self { method: Method::GET, headers, body: Bytes::new(), answer_max, follows: true }
+    }
+}
+
+/// A server and the connection that is kept to it.
+pub struct Line {
+    endpoint: Endpoint,
+    kept: Option<Connection>,
+}
+
+/// Asks servers and waits for their answers.
+pub struct Client {
+    tls: Option<Arc<ClientConfig>>,
+    /// Made by the first request.
+    runtime: Option<Runtime>,
+}
+
+impl Client {
+    /// A client that can speak TLS if it is told how.
+    pub fn new(tls: Option<Arc<ClientConfig>>) -> Self {
+        Self { tls, runtime: None }
+    }
+
+    /// Asks all servers at once. Whatever is not answered at the deadline is given up.
+    pub fn ask_all<'a>(
+        &mut self,
+        lines: impl Iterator<Item = &'a mut Line>,
+        ask: &Ask,
+        deadline: Instant,
+    ) -> io::Result<Vec<Result<Response<Bytes>, Fault>>> {
+        let Self { tls, runtime } = self;
+        let runtime = match runtime {
+            Some(runtime) => runtime,
+            None => runtime.insert(build_runtime()?),
+        };
+        let answers = lines.map(async |line: &mut Line| {
+            let answer = timeout_at(deadline.into(), line.ask(ask, tls.as_ref())).await;
+            answer.unwrap_or(Err(Fault::Timeout))
+        });
+        Ok(runtime.block_on(async { all(answers).await }))
+    }
+
+    /// Asks one server.
+    pub fn ask(
+        &mut self,
+        line: &mut Line,
+        ask: &Ask,
+        deadline: Instant,
+    ) -> Result<Response<Bytes>, Fault> {
+        let answers = self.ask_all(std::iter::once(line), ask, deadline);
+        answers.map_err(Fault::Connect)?.pop().unwrap_or(Err(Fault::Timeout))
+    }
+}
+
+impl Drop for Client {
+    /// A runtime that waits for its look-ups may not be dropped by an async thread, and collectors
+    /// end with the agent's.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn build_runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(LOOKUPS_MAX)
+        .build()
+}
+
+/// Polls all until each has come to its end.
+async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    enum Running<F: Future> {
+        Yes(Pin<Box<F>>),
+        No(F::Output),
+    }
+    let mut running: Vec<Running<F>> =
+        futures.map(|future| Running::Yes(Box::pin(future))).collect();
+    std::future::poll_fn(|context| {
+        let mut is_done = true;
+        for one in &mut running {
+            if let Running::Yes(future) = one {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(output) => *one = Running::No(output),
+                    Poll::Pending => is_done = false,
+                }
+            }
+        }
+        if is_done { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    let outputs = running.into_iter().filter_map(|one| match one {
+        Running::Yes(_) => None,
+        Running::No(output) => Some(output),
+    });
+    outputs.collect()
+}
+
+impl Line {
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, kept: None }
+    }
+
+    async fn ask(
+        &mut self,
+        ask: &Ask,
+        tls: Option<&Arc<ClientConfig>>,
+    ) -> Result<Response<Bytes>, Fault> {
+        let Self { endpoint, kept } = self;
+        let mut response = exchange(kept, endpoint, ask, tls).await?;
+        let mut redirected;
+        for _ in 0..REDIRECTIONS_MAX {
+            let status = response.status();
+            let location = response.headers().get(LOCATION);
+            match location.filter(|_| ask.follows && status.is_redirection()) {
+                None if status.is_success() => return Ok(response),
+                None => return Err(Fault::Status(status)),
+                Some(location) => {
+                    redirected = endpoint.redirected(location).ok_or(Fault::Redirection(status))?;
+                }
+            }
+            response = exchange(kept, &redirected, ask, tls).await?;
+        }
+        Err(Fault::Redirection(response.status()))
+    }
+}
+
+/// Asks over the kept connection. A server may have closed it at any time: what it leaves
+/// unanswered is asked again over a new one.
+async fn exchange(
+    kept: &mut Option<Connection>,
+    endpoint: &Endpoint,
+    ask: &Ask,
+    tls: Option<&Arc<ClientConfig>>,
+) -> Result<Response<Bytes>, Fault> {
+    if let Some(connection) = kept.take() {
+        match connection.exchange(endpoint, ask).await {
+            Ok((response, connection)) => {
+                *kept = connection;
+                return Ok(response);
+            }
+            Err(Failed::Unanswered(_)) => {}
+            Err(Failed::Midway(fault)) => return Err(fault),
+        }
+    }
+    let connection = Connection::open(endpoint, tls).await?;
+    let (response, connection) = connection.exchange(endpoint, ask).await?;
+    *kept = connection;
+    Ok(response)
+}
+
+/// Why a server's answer is of no use, or there is none.
+#[derive(Debug)]
+pub enum Fault {
+    Lookup(io::Error),
+    Connect(io::Error),
+    /// The client was not told how to speak TLS.
+    NoTls,
+    Tls(String),
+    /// What came is no HTTP, or ends too early.
+    Broken(String),
+    TooLong,
+    Status(StatusCode),
+    /// To another server, or in a circle.
+    Redirection(StatusCode),
+    Timeout,
+}
+
+impl Fault {
+    /// hyper's errors name their kind; what happened stands in their source.
+    fn broken(error: &hyper::Error) -> Self {
+        Self::Broken(match error.source() {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
         })
     }
+}
 
-    /// A server that listens on a UNIX socket.
-    pub fn unix(socket: impl Into<PathBuf>, host: &str, path: &'static str) -> Self {
-        Self {
-            socket: Socket::Unix(socket.into()),
-            host: host.to_owned(),
-            path: PathAndQuery::from_static(path),
-            authorization: None,
-        }
-    }
-
-    /// Sends `body` and returns what comes back with a status of success. The request ends at the
-    /// deadline, wherever it is then; only the look-up of a host's name is the C library's to end.
-    pub fn post(
-        &self,
-        content_type: &'static str,
-        body: &'static [u8],
-        deadline: Instant,
-    ) -> Result<Bytes, String> {
-        let request = Request::post(Uri::from(self.path.clone()))
-            .header(header::HOST, &self.host)
-            .header(header::CONTENT_TYPE, content_type)
-            .header(header::CONNECTION, "close");
-        let request = match &self.authorization {
-            Some(authorization) => request.header(header::AUTHORIZATION, authorization),
-            None => request,
-        };
-        let request = request.body(Full::from(body)).map_err(|error| error.to_string())?;
-        let addresses = self.addresses()?;
-        // A runtime for one request costs a few descriptors for its time; one that is kept would
-        // have to be dropped by a thread that is in none.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| error.to_string())?;
-        let exchange = async {
-            match &self.socket {
-                Socket::Unix(path) => exchange(UnixStream::connect(path).await, request).await,
-                Socket::Tcp { .. } => exchange(connect(&addresses).await, request).await,
-            }
-        };
-        let outcome = runtime.block_on(async { timeout_at(deadline.into(), exchange).await });
-        outcome.unwrap_or_else(|_| Err("no answer in time".into()))
-    }
-
-    fn addresses(&self) -> Result<Vec<SocketAddr>, String> {
-        match &self.socket {
-            Socket::Unix(_) => Ok(Vec::new()),
-            Socket::Tcp { host, port } => match (host.as_str(), *port).to_socket_addrs() {
-                Ok(addresses) => Ok(addresses.collect()),
-                Err(error) => Err(plain(&error)),
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lookup(error) => write!(f, "name not found: {error}"),
+            Self::Connect(error) => match rustix::io::Errno::from_io_error(error) {
+                Some(errno) => f.write_str(&crate::collector::errno_text(errno)),
+                None => error.fmt(f),
             },
+            Self::NoTls => f.write_str("cannot speak https"),
+            Self::Tls(why) => write!(f, "TLS: {why}"),
+            Self::Broken(why) => f.write_str(why),
+            Self::TooLong => f.write_str("answer too long"),
+            Self::Status(status) => status.fmt(f),
+            Self::Redirection(status) => write!(f, "{status}, to another server or in a circle"),
+            Self::Timeout => f.write_str("no answer in time"),
         }
-    }
-}
-
-/// Without user and password.
-fn host_header(authority: &Authority) -> String {
-    let authority = authority.as_str();
-    authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_owned()
-}
-
-fn basic(user: &str) -> String {
-    let (name, password) = user.split_once(':').unwrap_or((user, ""));
-    let mut plain = decode(name);
-    plain.push(b':');
-    plain.extend_from_slice(&decode(password));
-    format!("Basic {}", BASE64_STANDARD.encode(plain))
-}
-
-/// Resolves `%41` and the like; what is no such escape stays.
-pub fn decode(text: &str) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, others @ ..] = rest {
-        let digits = others.first_chunk::<2>().and_then(|digits| std::str::from_utf8(digits).ok());
-        let escaped = digits.filter(|digits| *first == b'%' && !digits.starts_with('+'));
-        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                decoded.push(byte);
-                rest = &others[2..];
-            }
-            None => {
-                decoded.push(*first);
-                rest = others;
-            }
-        }
-    }
-    decoded
-}
-
-/// Takes the first address that answers: `localhost` has one of each version, and a server often
-/// listens on one of them alone.
-async fn connect(addresses: &[SocketAddr]) -> std::io::Result<TcpStream> {
-    let mut last = Err(std::io::Error::other("no address"));
-    for address in addresses {
-        last = TcpStream::connect(address).await;
-        if last.is_ok() {
-            break;
-        }
-    }
-    last
-}
-
-async fn exchange<S>(
-    stream: std::io::Result<S>,
-    request: Request<Full<Bytes>>,
-) -> Result<Bytes, String>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let stream = stream.map_err(|error| plain(&error))?;
-    let handshake = http1::handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.map_err(|error| told(&error))?;
-    // Ends with the runtime at the latest.
-    tokio::spawn(connection);
-    let response = sender.send_request(request).await.map_err(|error| told(&error))?;
-    if !response.status().is_success() {
-        return Err(response.status().to_string());
-    }
-    match Limited::new(response.into_body(), BODY_MAX).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err("answer too long".into()),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-/// hyper's errors name their kind; what happened stands in their source.
-fn told(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
-}
-
-fn plain(error: &std::io::Error) -> String {
-    match rustix::io::Errno::from_io_error(error) {
-        Some(errno) => crate::collector::errno_text(errno),
-        None => error.to_string(),
     }
 }
 
 /// The deadline, or sooner if `timeout` from now ends before.
 pub fn sooner(deadline: Instant, timeout: Duration) -> Instant {
     deadline.min(Instant::now() + timeout)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls() {
-        let endpoint = Endpoint::parse("http://localhost:9001/RPC2?a=b").unwrap();
-        assert_eq!(endpoint.socket, Socket::Tcp { host: "localhost".into(), port: 9001 });
-        assert_eq!(
-            (endpoint.host.as_str(), endpoint.path.as_str()),
-            ("localhost:9001", "/RPC2?a=b")
-        );
-        assert_eq!(endpoint.authorization, None);
-        let endpoint = Endpoint::parse("http://joe:a%3Ab@[::1]").unwrap();
-        assert_eq!(endpoint.socket, Socket::Tcp { host: "::1".into(), port: 80 });
-        assert_eq!((endpoint.host.as_str(), endpoint.path.as_str()), ("[::1]", "/"));
-        // joe:a:b
-        assert_eq!(endpoint.authorization.as_deref(), Some("Basic am9lOmE6Yg=="));
-        for url in ["", "localhost:9001", "/RPC2", "ftp://host/", "https://host/", "http://"] {
-            assert!(Endpoint::parse(url).is_err(), "{url}");
-        }
-    }
-
-    #[test]
-    fn escapes() {
-        assert_eq!(decode("a%20b%zz%4"), b"a b%zz%4");
-        assert_eq!(decode("%+1"), b"%+1");
-    }
 }
