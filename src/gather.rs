@@ -7,11 +7,10 @@
 //! collector while it runs wait for that run instead of asking for another.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
@@ -20,6 +19,7 @@ use crate::collector::{Collector, Desk, Error, Setup, Shared, Spec};
 use crate::exposition::{Desc, Samples, gauge};
 use crate::flags::Values;
 use crate::host::{Paths, Roots};
+use crate::isolated::{Job, PATIENCE, Pool, lock};
 
 static DURATION: Desc = gauge(
     "node_scrape_collector_duration_seconds",
@@ -32,9 +32,6 @@ static SUCCESS: Desc = gauge(
     "1 if the collector had something to say and no fault, else 0.",
     &["collector"],
 );
-
-/// How long a run may keep its worker before the runs behind it get another.
-const PATIENCE: Duration = Duration::from_millis(20);
 
 /// How a collector's part in a scrape ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +114,7 @@ impl fmt::Display for FilterError {
 pub struct Gatherer {
     entries: Vec<Arc<Entry>>,
     known: Vec<&'static str>,
-    pool: Arc<Pool>,
+    pool: Arc<Pool<Work>>,
 }
 
 impl Gatherer {
@@ -141,7 +138,7 @@ impl Gatherer {
         // What a user's file says never displaces what the kernel says.
         entries.sort_by_key(|entry| (entry.name == "textfile", entry.name));
         let known = known.iter().map(|spec| spec.name).collect();
-        Ok(Self { entries, known, pool: Arc::new(Pool::default()) })
+        Ok(Self { entries, known, pool: Arc::default() })
     }
 
     /// Names of the enabled collectors, sorted.
@@ -177,7 +174,8 @@ impl Gatherer {
         let is_complete = round.done.notified();
         tokio::select! {
             () = is_complete => {}
-            () = self.pool.relieve_until(deadline) => {}
+            () = self.relieve() => {}
+            () = tokio::time::sleep_until(deadline.into()) => {}
         }
         let slots = std::mem::take(&mut *lock(&round.answers));
         let answers: Vec<Arc<Answer>> = slots
@@ -195,19 +193,28 @@ impl Gatherer {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let (sender, receiver) = oneshot::channel();
-        self.pool.add([Job::Work(Box::new(move || {
+        self.pool.add([Work::Other(Box::new(move || {
             // Nobody waits any more when the client has gone.
             let _ = sender.send(work());
         }))]);
         tokio::select! {
             outcome = receiver => outcome.ok(),
-            () = self.pool.relieve() => None,
+            () = self.relieve() => None,
         }
     }
 
     /// How many worker threads there are, parked ones included.
     pub fn workers(&self) -> usize {
-        lock(&self.pool.queue).workers
+        self.pool.workers()
+    }
+
+    /// Watches over the pool, for ever.
+    async fn relieve(&self) {
+        let mut begun = 0;
+        loop {
+            tokio::time::sleep(PATIENCE).await;
+            self.pool.relieve(&mut begun);
+        }
     }
 }
 
@@ -308,7 +315,7 @@ impl Entry {
     }
 
     /// Asks for an answer: starts a run, joins the one under way, or says that it is stuck.
-    fn request(self: &Arc<Self>, seat: Seat, started: Instant, deadline: Instant) -> Option<Job> {
+    fn request(self: &Arc<Self>, seat: Seat, started: Instant, deadline: Instant) -> Option<Work> {
         let mut state = lock(&self.state);
         if state.is_written_off {
             let duration = state.began.map_or(Duration::ZERO, |began| began.elapsed());
@@ -321,7 +328,7 @@ impl Entry {
         }
         state.waiting.push(seat);
         let unit = state.unit.take()?;
-        Some(Job::Collect { entry: Arc::clone(self), unit, started, deadline })
+        Some(Work::Collect { entry: Arc::clone(self), unit, started, deadline })
     }
 
     /// Runs the collector; called by a worker.
@@ -444,103 +451,17 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("panic")
 }
 
-enum Job {
+enum Work {
     Collect { entry: Arc<Entry>, unit: Box<Unit>, started: Instant, deadline: Instant },
-    Work(Box<dyn FnOnce() + Send>),
+    Other(Box<dyn FnOnce() + Send>),
 }
 
-impl Job {
+impl Job for Work {
     fn run(self) {
         match self {
-            Job::Collect { entry, unit, started, deadline } => entry.run(unit, started, deadline),
+            Work::Collect { entry, unit, started, deadline } => entry.run(unit, started, deadline),
             // The panic hook has told what happened; the caller sees that no outcome came.
-            Job::Work(work) => drop(catch_unwind(AssertUnwindSafe(work))),
+            Work::Other(work) => drop(catch_unwind(AssertUnwindSafe(work))),
         }
     }
-}
-
-/// Worker threads: one while nothing blocks, and one more for each run that does.
-#[derive(Default)]
-struct Pool {
-    queue: Mutex<Queue>,
-    added: Condvar,
-}
-
-#[derive(Default)]
-struct Queue {
-    jobs: VecDeque<Job>,
-    workers: usize,
-    idle: usize,
-    /// Jobs begun since the start: tells whether anything moves.
-    begun: u64,
-}
-
-impl Pool {
-    fn add(self: &Arc<Self>, jobs: impl IntoIterator<Item = Job>) {
-        let mut queue = lock(&self.queue);
-        queue.jobs.extend(jobs);
-        if queue.workers == 0 {
-            self.hire(&mut queue);
-        }
-        if queue.idle > 0 {
-            self.added.notify_one();
-        }
-    }
-
-    /// Watches over the queue until `deadline`.
-    async fn relieve_until(self: &Arc<Self>, deadline: Instant) {
-        tokio::select! {
-            () = self.relieve() => {}
-            () = tokio::time::sleep_until(deadline.into()) => {}
-        }
-    }
-
-    /// Hires a worker whenever jobs wait and none was begun for a while.
-    async fn relieve(self: &Arc<Self>) {
-        let mut begun = 0;
-        loop {
-            tokio::time::sleep(PATIENCE).await;
-            let mut queue = lock(&self.queue);
-            if !queue.jobs.is_empty() && queue.idle == 0 && queue.begun == begun {
-                self.hire(&mut queue);
-            }
-            begun = queue.begun;
-        }
-    }
-
-    fn hire(self: &Arc<Self>, queue: &mut Queue) {
-        let pool = Arc::clone(self);
-        let name = "worker".to_owned();
-        let hired = std::thread::Builder::new().name(name).spawn(move || pool.work());
-        match hired {
-            Ok(_) => queue.workers += 1,
-            Err(error) => tracing::error!(err = %error, "no thread for a worker"),
-        }
-    }
-
-    fn work(&self) {
-        let mut queue = lock(&self.queue);
-        loop {
-            let Some(job) = queue.jobs.pop_front() else {
-                // One waiting worker is enough; those hired in an emergency leave.
-                if queue.idle > 0 {
-                    queue.workers -= 1;
-                    return;
-                }
-                queue.idle += 1;
-                queue = self.added.wait(queue).unwrap_or_else(PoisonError::into_inner);
-                queue.idle -= 1;
-                continue;
-            };
-            queue.begun += 1;
-            drop(queue);
-            job.run();
-            queue = lock(&self.queue);
-        }
-    }
-}
-
-/// A lock whose last holder panicked still guards sound data here: panics are caught outside of it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,7 +12,7 @@
 //!   the first allocates nothing for its samples. One merge orders them and settles duplicates; one
 //!   pass writes the text.
 //! * [`gather`] runs the enabled collectors for one scrape, keeps to its deadline whatever hangs,
-//!   and gives each collector exactly one verdict.
+//!   and gives each collector exactly one verdict; [`isolated`] keeps the threads that it takes.
 //! * [`web`] is the endpoint. Async lives there; the two worlds meet at one await in the handler.
 //! * [`cli`] turns the table of [`flags`] into the command line that node_exporter has, and [`log`]
 //!   writes lines as it does.
@@ -28,6 +28,7 @@ pub mod exposition;
 pub mod flags;
 pub mod gather;
 pub mod host;
+pub mod isolated;
 pub mod log;
 pub mod number;
 pub mod pattern;
