@@ -232,6 +232,8 @@ impl Desk {
 pub enum Error {
     /// The source is not there: no fault, logged at debug level.
     NoData(Cow<'static, str>),
+    /// Nor is a file: no fault either.
+    Absent { path: Box<str> },
     /// A file that could not be read.
     Io { path: Box<str>, errno: Errno },
     /// Anything else, in one line that says where and what.
@@ -273,13 +275,16 @@ impl Error {
     }
 
     pub fn is_no_data(&self) -> bool {
-        matches!(self, Error::NoData(_))
+        matches!(self, Error::NoData(_) | Error::Absent { .. })
     }
 
     /// For sources that need not exist: absence is no fault.
     #[must_use]
     pub fn absent_is_no_data(self) -> Self {
-        if self.is_absent() { Error::NoData(self.to_string().into()) } else { self }
+        match self {
+            Error::Io { path, errno: Errno::NOENT } => Error::Absent { path },
+            other => other,
+        }
     }
 }
 
@@ -287,6 +292,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::NoData(why) | Error::Failed(why) => f.write_str(why),
+            Error::Absent { path } => write!(f, "{path}: {}", errno_text(Errno::NOENT)),
             Error::Io { path, errno } => write!(f, "{path}: {}", errno_text(*errno)),
         }
     }

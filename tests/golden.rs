@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hostwarden::collector::{Desk, Error, Setup, Shared, Spec};
+use hostwarden::collector::{Desk, Setup, Shared, Spec};
 use hostwarden::collectors;
 use hostwarden::exposition::merge::Merge;
 use hostwarden::exposition::{Samples, text};
@@ -54,7 +54,7 @@ fn run(spec: &'static Spec, case: &Path) -> String {
             let deadline = Instant::now() + Duration::from_secs(10);
             match collector.collect(&mut desk.cx(deadline), &mut samples) {
                 Ok(()) => "answered".to_owned(),
-                Err(Error::NoData(why)) => format!("no data: {why}"),
+                Err(error) if error.is_no_data() => format!("no data: {error}"),
                 Err(error) => format!("failed: {error}"),
             }
         }
