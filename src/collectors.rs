@@ -19,6 +19,7 @@ collectors! {
     cpufreq
     entropy
     filefd
+    hwmon
     ipvs
     lnstat
     loadavg

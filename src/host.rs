@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
@@ -58,6 +59,9 @@ const KEPT_MAX: u64 = 4096;
 
 /// The original's sysfs reader takes one read of this size and no more.
 const ATTRIBUTE_MAX: usize = 128;
+
+/// `PATH_MAX` of linux/limits.h: the kernel keeps no longer link.
+const LINK_MAX: usize = 4096;
 
 /// Bytes of directory entries taken from the kernel in one call: some hundred names.
 const ENTRIES_AT_ONCE: usize = 4096;
@@ -191,8 +195,17 @@ impl Root {
         path: &'t str,
         buffer: &'t mut Vec<u8>,
     ) -> Result<Text<'t>, Errno> {
+        self.try_attribute_untrimmed(path, buffer).map(Text::trim)
+    }
+
+    /// Like [`Root::try_attribute`], with the white space around the value.
+    pub fn try_attribute_untrimmed<'t>(
+        &mut self,
+        path: &'t str,
+        buffer: &'t mut Vec<u8>,
+    ) -> Result<Text<'t>, Errno> {
         self.read_into(path, buffer, ATTRIBUTE_MAX)?;
-        Ok(Text::new(path, buffer).trim())
+        Ok(Text::new(path, buffer))
     }
 
     /// Like [`Root::try_attribute`], opened and closed.
@@ -236,13 +249,17 @@ impl Root {
 
     /// Where a symbolic link points, as it is written there.
     pub fn link(&self, path: &str) -> Result<String> {
-        let target = self
-            .dir()
-            .and_then(|dir| rustix::fs::readlinkat(dir, path, Vec::new()))
-            .map_err(|errno| Error::io(path, errno))?;
-        target
-            .into_string()
-            .map_err(|target| Error::malformed(path, target.into_cstring().as_bytes()))
+        let mut target = Vec::new();
+        self.try_link(path, &mut target).map_err(|errno| Error::io(path, errno))?;
+        String::from_utf8(target).map_err(|target| Error::malformed(path, target.as_bytes()))
+    }
+
+    /// Like [`Root::link`], into a buffer that is kept.
+    pub fn try_link<'t>(&self, path: &str, buffer: &'t mut Vec<u8>) -> Result<&'t [u8], Errno> {
+        buffer.clear();
+        buffer.reserve(LINK_MAX);
+        rustix::fs::readlinkat_raw(self.dir()?, path, spare_capacity(buffer))?;
+        Ok(buffer)
     }
 
     /// The path with every link followed, as far as the kernel knows it.
@@ -257,6 +274,11 @@ impl Root {
     /// Whether something of that name exists, links followed.
     pub fn exists(&self, path: &str) -> bool {
         self.stat(path).is_ok()
+    }
+
+    /// Whether a directory stands at `path`, links followed.
+    pub fn is_directory(&self, path: &str) -> bool {
+        self.stat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir())
     }
 
     /// What stands at `path`, links followed.

@@ -19,6 +19,8 @@ mod gather;
 mod golden;
 /// One collector, scraped as often as a test likes.
 mod harness;
+/// The collector hwmon on a bus that does not answer.
+mod hwmon;
 /// Descriptors, threads and memory after many scrapes.
 mod leaks;
 /// Links as netlink tells them, against sysfs and procfs.
