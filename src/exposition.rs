@@ -357,21 +357,21 @@ impl Samples {
         self.push_any(Family::Known(desc), labels, None, Part::Whole, value.to_f64());
     }
 
-    /// Opens a family that was not known beforehand. A name that Prometheus would refuse is the
-    /// collector's fault and fails it.
+    /// Opens a family that was not known beforehand. Prometheus refuses an exposition with a name
+    /// that is none: such a name is written with underscores and fails its collector.
     pub fn family(
         &mut self,
         name: &(impl LabelValue + ?Sized),
         kind: Kind,
         help: &(impl LabelValue + ?Sized),
     ) -> FamilyId {
-        let name = self.write(name);
-        let help = self.write(help);
-        let bytes = self.slice(name);
-        if !is_metric_name(bytes) {
-            let fault = format!("{:?} is no metric name", String::from_utf8_lossy(bytes));
-            self.fault.get_or_insert(fault);
+        let mut name = self.write(name);
+        if !is_metric_name(self.slice(name)) {
+            let text = String::from_utf8_lossy(self.slice(name)).into_owned();
+            self.fault.get_or_insert_with(|| format!("{text:?} is no metric name"));
+            name = self.write(&Underscored(text.as_str()));
         }
+        let help = self.write(help);
         self.families.push(Named { name, help, kind });
         FamilyId(index(self.families.len() - 1))
     }
@@ -637,5 +637,14 @@ mod tests {
         let mut out = Vec::new();
         Underscored(&b"a-\xff"[..]).write(&mut out);
         assert_eq!(out, b"a-\xff");
+    }
+
+    #[test]
+    fn a_name_that_is_none_fails_its_collector_and_not_the_exposition() {
+        let mut samples = Samples::default();
+        let family = samples.family(&&b"node_a-\xff"[..], Kind::Gauge, "A.");
+        samples.push_named(family, &[], 1);
+        assert_eq!(samples.take_fault().as_deref(), Some("\"node_a-\u{fffd}\" is no metric name"));
+        assert_eq!(samples.sample(0).name(), b"node_a__");
     }
 }

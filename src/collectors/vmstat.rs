@@ -29,7 +29,7 @@ impl Collector for VmStat {
             if self.fields.is_match(name) {
                 let name = Text::new("vmstat", name).as_str()?;
                 let family = out.family(
-                    &format_args!("node_vmstat_{name}"),
+                    &Underscored(format_args!("node_vmstat_{name}")),
                     Kind::Untyped,
                     &format_args!("Field {name} of /proc/vmstat."),
                 );
