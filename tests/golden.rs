@@ -73,7 +73,7 @@ fn run(spec: &'static Spec, case: &Path) -> String {
 }
 
 /// Reads `flags`; `CASE` in a value stands for the case's directory.
-fn flags(spec: &Spec, case: &Path) -> Values {
+pub(crate) fn flags(spec: &Spec, case: &Path) -> Values {
     let mut values = Values::default();
     for line in fs::read_to_string(case.join("flags")).unwrap_or_default().lines() {
         let argument = line.strip_prefix("--").expect("a flag begins with two dashes");
@@ -93,11 +93,11 @@ fn flags(spec: &Spec, case: &Path) -> Values {
     values
 }
 
-fn fixtures() -> PathBuf {
+pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
-fn sorted(directory: &Path) -> Vec<PathBuf> {
+pub(crate) fn sorted(directory: &Path) -> Vec<PathBuf> {
     let mut entries: Vec<PathBuf> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -13,6 +13,8 @@ mod agent;
 mod allocations;
 /// The command line.
 mod cli;
+/// Sources that hold what no kernel writes.
+mod damage;
 /// Collectors that fail, panic, hang.
 mod gather;
 /// Each collector's fixture trees against their golden text.
