@@ -39,6 +39,8 @@ mod peers;
 mod perf;
 /// What holds for the list of collectors as a whole.
 mod registry;
+/// The alert rules, as promtool judges them.
+mod rules;
 /// The collector supervisord against a server in this process.
 mod supervisord;
 /// The systemd units, as systemd itself reads them.
