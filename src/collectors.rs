@@ -23,6 +23,7 @@ collectors! {
     ipvs
     lnstat
     loadavg
+    logind
     meminfo
     netclass
     netdev
@@ -40,6 +41,7 @@ collectors! {
     softnet
     stat
     supervisord
+    systemd
     thermal_zone
     time
     timex

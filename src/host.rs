@@ -7,6 +7,7 @@
 
 pub mod cpus;
 pub mod cursor;
+pub mod dbus;
 pub mod http;
 mod memory;
 pub mod netlink;

@@ -76,9 +76,11 @@ fn a_flag_of_a_command_that_a_start_has_too_is_the_same_flag() {
 
 /// Collectors whose source is no file, and where they are tested instead.
 const WITHOUT_GOLDEN: &[(&str, &str)] = &[
+    ("logind", "asks over D-Bus: tests/systemd.rs"),
     ("ntp", "asks a server: tests/ntp.rs"),
     ("perf", "counts by system calls: tests/perf.rs, on the running kernel"),
     ("supervisord", "asks a server: tests/supervisord.rs"),
+    ("systemd", "asks over D-Bus: tests/systemd.rs"),
     ("time", "the clock moves on; its own tests lay out the devices and the zones"),
     ("timex", "the kernel's clock discipline; its own tests check the units"),
     ("uname", "the running kernel; its own test compares with /proc"),

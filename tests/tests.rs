@@ -11,6 +11,8 @@
 mod agent;
 /// What a scrape allocates.
 mod allocations;
+/// A D-Bus of the test's own.
+mod bus;
 /// The command line.
 mod cli;
 /// Sources that hold what no kernel writes.
@@ -29,6 +31,8 @@ mod leaks;
 mod links;
 /// Beside a real node_exporter, under a real Prometheus.
 mod live;
+/// Network and mount namespaces of a test's own.
+mod namespace;
 /// The collector ntp against a server in this process.
 mod ntp;
 /// Setting passwords, at a terminal and from standard input.
@@ -43,6 +47,8 @@ mod registry;
 mod rules;
 /// The collector supervisord against a server in this process.
 mod supervisord;
+/// The collectors systemd and logind against a real dbus-daemon.
+mod systemd;
 /// The systemd units, as systemd itself reads them.
 mod units;
 /// The endpoint over real sockets.
