@@ -7,6 +7,7 @@
 pub mod gzip;
 pub mod merge;
 pub mod parse;
+pub mod protobuf;
 pub mod text;
 
 use std::fmt;

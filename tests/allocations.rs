@@ -11,7 +11,8 @@ use hostwarden::collector::{Desk, Setup, Shared};
 use hostwarden::collectors;
 use hostwarden::exposition::gzip::Gzip;
 use hostwarden::exposition::merge::Merge;
-use hostwarden::exposition::{Samples, text};
+use hostwarden::exposition::protobuf::Encoding;
+use hostwarden::exposition::{Samples, protobuf, text};
 use hostwarden::flags::Values;
 use hostwarden::host::{Paths, Roots};
 
@@ -102,11 +103,13 @@ fn collectors_that_read_files_allocate_nothing_and_neither_does_encoding() {
     }
     let mut merge = Merge::default();
     let mut gzip = Gzip::default();
-    let (mut plain, mut body) = (Vec::new(), Vec::new());
+    let (mut plain, mut messages, mut body) = (Vec::new(), Vec::new(), Vec::new());
     let mut encode = || {
         merge.build(&all);
         plain.clear();
+        messages.clear();
         text::write(&merge, &all, &mut plain);
+        protobuf::write(Encoding::Delimited, &merge, &all, &mut messages);
         gzip.write(&plain, &mut body);
     };
     (0..WARM_UP).for_each(|_| encode());

@@ -1,5 +1,8 @@
 //! The agent on this very host: beside a real node_exporter, under a real Prometheus.
 
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::process::Command;
 
 use hostwarden::collectors;
@@ -72,4 +75,59 @@ fn a_real_prometheus_scrapes_it() {
     wait_for("a sample", || prometheus.value("node_load1").is_some());
     assert!(prometheus.value("count(node_scrape_collector_success)") > Some(5.0));
     assert!(prometheus.targets().contains("\"lastError\":\"\""), "{}", prometheus.targets());
+}
+
+/// The series in an exposition, `node_cpu_info{cpu="0"}`, without the labels that Prometheus adds,
+/// and without empty ones, which it takes for none.
+fn series(exposition: &str) -> BTreeSet<String> {
+    let samples = exposition.lines().filter(|line| !line.starts_with('#'));
+    let counts = |label: &&str| {
+        !label.starts_with("instance=") && !label.starts_with("job=") && !label.ends_with("=\"\"")
+    };
+    let bare = |line: &str| {
+        let (name, rest) = line.split_at(line.find(['{', ' ']).unwrap());
+        let labels = rest.strip_prefix('{').map_or("", |rest| rest.rsplit_once('}').unwrap().0);
+        format!("{name}{{{}}}", labels.split(',').filter(counts).collect::<Vec<_>>().join(","))
+    };
+    samples.map(bare).collect()
+}
+
+/// Scrapes the agent with a Prometheus that prefers protobuf, and holds what it stored against the
+/// text.
+fn reads_the_same_from_protobuf(command: Command, setting: &str) {
+    let agent =
+        Agent::start(&["--collector.disable-defaults", "--collector.stat", "--collector.os"]);
+    let recorder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let prometheus = Prometheus::spawn(
+        command,
+        &format!(
+            "- job_name: node\n  static_configs: [{{targets: ['{}', '{}']}}]\n{setting}",
+            agent.address,
+            recorder.local_addr().unwrap(),
+        ),
+    );
+    let request = BufReader::new(recorder.accept().unwrap().0).lines().map(Result::unwrap);
+    let accept =
+        request.take_while(|line| !line.is_empty()).find(|line| line.starts_with("Accept:"));
+    let answer = agent.request("GET", "/metrics", &[&accept.unwrap()]);
+    let content_type = answer.header("content-type").unwrap();
+    assert!(content_type.contains("encoding=delimited"), "{content_type}");
+
+    let up = format!("up{{instance=\"{}\"}}", agent.address);
+    wait_for("up", || prometheus.value(&up) == Some(1.0));
+    let stored = prometheus.get("/federate?match[]=%7B__name__=~%22node_.*%22%7D").unwrap();
+    let mut said = series(&agent.get("/metrics").text());
+    said.retain(|series| series.starts_with("node_"));
+    assert!(said.len() > 10 && said.iter().any(|series| series.starts_with("node_os_info{")));
+    assert_eq!(series(&stored), said);
+}
+
+#[test]
+fn a_real_prometheus_reads_the_same_from_protobuf() {
+    let mut debians = Command::new("prometheus");
+    debians.arg("--enable-feature=native-histograms");
+    reads_the_same_from_protobuf(debians, "");
+    let Some(newest) = peers::fetched("prometheus") else { return };
+    let setting = "  scrape_protocols: [PrometheusProto]\n";
+    reads_the_same_from_protobuf(Command::new(newest), setting);
 }

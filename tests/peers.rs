@@ -82,8 +82,13 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// `scrape_configs` is the YAML list below that key.
+    /// Debian's; `scrape_configs` is the YAML list below that key.
     pub(crate) fn start(scrape_configs: &str) -> Self {
+        Self::spawn(Command::new("prometheus"), scrape_configs)
+    }
+
+    /// Another one, or with more arguments.
+    pub(crate) fn spawn(mut command: Command, scrape_configs: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("prometheus.yml");
         let text = format!(
@@ -92,7 +97,7 @@ impl Prometheus {
         std::fs::write(&config, text).unwrap();
         let port = free_port();
         let program = Program::start(
-            Command::new("prometheus")
+            command
                 .arg(format!("--config.file={}", config.display()))
                 .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))
                 .arg(format!("--web.listen-address=127.0.0.1:{port}")),
@@ -110,15 +115,20 @@ impl Prometheus {
                 byte => format!("%{byte:02X}"),
             })
             .collect();
-        let answer = get(self.port, &format!("/api/v1/query?query={query}"))?;
+        let answer = self.get(&format!("/api/v1/query?query={query}"))?;
         let (_, value) = answer.split_once("\"value\":[")?;
         let (_, value) = value.split_once(",\"")?;
         value.split('"').next()?.parse().ok()
     }
 
+    /// What it answers to a GET.
+    pub(crate) fn get(&self, path: &str) -> Option<String> {
+        get(self.port, path)
+    }
+
     /// What Prometheus says of its targets, among it the last scrape's error.
     pub(crate) fn targets(&self) -> String {
-        get(self.port, "/api/v1/targets").unwrap_or_default()
+        self.get("/api/v1/targets").unwrap_or_default()
     }
 }
 

@@ -115,6 +115,22 @@ fn content_type_and_encoding_follow_the_client() {
     let mut text = String::new();
     flate2::read::GzDecoder::new(&gzip.body[..]).read_to_string(&mut text).unwrap();
     assert!(crate::agent::value(&text, "node_load1").is_some());
+    let protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily";
+    for (encoding, start) in [
+        ("delimited", &b"\x0a\x15hostwarden_build_info"[..]),
+        ("text", b"name: \"hostwarden_build_info\"\n"),
+        ("compact-text", b"name:\"hostwarden_build_info\" help:"),
+    ] {
+        let accept = format!("Accept: {protobuf};encoding={encoding};q=0.7,text/plain;q=0.6");
+        let path = "/metrics?collect[]=loadavg";
+        let quiet = Agent::start(&[ONE[0], ONE[1], "--web.disable-exporter-metrics"]);
+        let answer = quiet.request("GET", path, &[&accept]);
+        let expected =
+            format!("{}; encoding={encoding}; escaping=underscores", protobuf.replace(';', "; "));
+        assert_eq!(answer.header("content-type"), Some(&*expected));
+        let found = answer.body.windows(start.len()).position(|window| window == start);
+        assert!(found.is_some_and(|at| at < 8), "{:?}", String::from_utf8_lossy(&answer.body));
+    }
     let page = agent.request("GET", "/", &["Accept-Encoding: gzip"]);
     assert_eq!(page.header("content-encoding"), None);
 }

@@ -144,10 +144,7 @@ fn is_repeated<'a>(previous: Row, row: Row, at: impl Fn(Row) -> SampleRef<'a>) -
     let is_next_line = at(row).part() != Part::Whole
         && previous.source == row.source
         && previous.sample + 1 == row.sample;
-    previous.family == row.family
-        && series_order(at(previous), at(row)).is_eq()
-        && has_same_label_names(at(previous), at(row))
-        && !is_next_line
+    previous.family == row.family && is_same_series(at(previous), at(row)) && !is_next_line
 }
 
 /// Ranks of the families whose names are lines of a summary or histogram that came earlier.
@@ -184,9 +181,13 @@ fn series_order(a: SampleRef<'_>, b: SampleRef<'_>) -> Ordering {
     })
 }
 
-fn has_same_label_names(a: SampleRef<'_>, b: SampleRef<'_>) -> bool {
-    a.is_same_definition(b)
-        || (0..a.series_label_count()).all(|at| a.label_name(at) == b.label_name(at))
+/// Whether two samples of one family have the same labels, but for `le` and `quantile`.
+pub(super) fn is_same_series(a: SampleRef<'_>, b: SampleRef<'_>) -> bool {
+    let has_same_names = || {
+        a.is_same_definition(b)
+            || (0..a.series_label_count()).all(|at| a.label_name(at) == b.label_name(at))
+    };
+    series_order(a, b).is_eq() && has_same_names()
 }
 
 fn narrow(length: usize) -> u32 {

@@ -13,7 +13,7 @@ use super::own::Own;
 use super::{Answer, plain};
 use crate::exposition::gzip::Gzip;
 use crate::exposition::merge::Merge;
-use crate::exposition::{Samples, text};
+use crate::exposition::{Samples, protobuf, text};
 use crate::flags::{self, AnyFlag, Flag, Values};
 use crate::gather::{Filter, Gathered, Gatherer};
 
@@ -150,7 +150,9 @@ impl Metrics {
         };
         let mut answer = Response::new(body.into());
         let headers = answer.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type.header()));
+        if let Ok(content_type) = HeaderValue::try_from(content_type.header()) {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
         if is_gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
@@ -231,6 +233,9 @@ impl Encoder {
         plain.clear();
         match format {
             Format::Text => text::write(&self.merge, &sources, plain),
+            Format::Protobuf(encoding) => {
+                protobuf::write(encoding, &self.merge, &sources, plain);
+            }
         }
         if is_gzip {
             self.gzip.write(&self.text, body);
