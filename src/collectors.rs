@@ -42,6 +42,7 @@ collectors! {
     stat
     supervisord
     systemd
+    textfile
     thermal_zone
     time
     timex

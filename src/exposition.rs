@@ -11,6 +11,7 @@ pub mod protobuf;
 pub mod text;
 
 use std::fmt;
+use std::ops::Range;
 
 /// A family's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -397,6 +398,32 @@ impl Samples {
         value: impl Value,
     ) {
         self.push_any(Family::Named(family), labels, own, part, value.to_f64());
+    }
+
+    /// Takes over samples of one family from elsewhere, under another HELP text.
+    pub fn copy_family(
+        &mut self,
+        from: &Samples,
+        range: Range<usize>,
+        help: &(impl LabelValue + ?Sized),
+    ) {
+        let first = from.sample(range.start);
+        let family = self.family(first.name(), first.kind(), help);
+        for sample in range.map(|at| from.sample(at)) {
+            let (names, values) = (index(self.names.len()), index(self.values.len()));
+            for (name, value) in sample.labels() {
+                let (name, value) = (self.write(name), self.write(value));
+                self.names.push(name);
+                self.values.push(value);
+            }
+            self.add(Sample {
+                family: Family::Named(family),
+                names: Some(Span { start: names, end: index(self.names.len()) }),
+                values: Span { start: values, end: index(self.values.len()) },
+                part: sample.part(),
+                value: sample.value(),
+            });
+        }
     }
 
     fn push_any(

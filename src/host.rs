@@ -8,11 +8,13 @@
 pub mod cpus;
 pub mod cursor;
 pub mod dbus;
+pub mod glob;
 pub mod http;
 mod memory;
 pub mod netlink;
 pub mod perf;
 pub mod proc_stat;
+pub mod regular;
 pub mod replace;
 pub mod terminal;
 pub mod timex;
@@ -138,10 +140,16 @@ impl Root {
     /// A root at `path`; one that does not exist is found out by the first read.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
+        Self::try_new(&path).unwrap_or(Self { path, dir: None, keeps: false, kept: HashMap::new() })
+    }
+
+    /// A root at `path`, which must be a directory.
+    pub fn try_new(path: impl Into<PathBuf>) -> Result<Self, Errno> {
+        let path = path.into();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = rustix::fs::open(&path, flags, Mode::empty()).ok().map(Arc::new);
-        let keeps = dir.as_deref().is_some_and(is_kernel_file_system);
-        Self { path, dir, keeps, kept: HashMap::new() }
+        let dir = Arc::new(rustix::fs::open(&path, flags, Mode::empty())?);
+        let keeps = is_kernel_file_system(&dir);
+        Ok(Self { path, dir: Some(dir), keeps, kept: HashMap::new() })
     }
 
     pub fn path(&self) -> &Path {
@@ -409,8 +417,8 @@ pub struct Listing {
 }
 
 impl Listing {
+    /// The entries whose names are UTF-8, as are all that the kernel gives below /proc and /sys.
     pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
-        // A name that is not UTF-8 is none that the kernel gives below /proc or /sys.
         self.entries.iter().filter_map(|&(start, end, kind)| {
             let name = std::str::from_utf8(&self.bytes[start..end]).ok()?;
             Some(Entry { name, kind })
@@ -419,6 +427,12 @@ impl Listing {
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.iter().map(|entry| entry.name)
+    }
+
+    /// The names that are not UTF-8.
+    pub fn strange_names(&self) -> impl Iterator<Item = &[u8]> {
+        let names = self.entries.iter().map(|&(start, end, _)| &self.bytes[start..end]);
+        names.filter(|name| std::str::from_utf8(name).is_err())
     }
 
     fn clear(&mut self) {

@@ -49,6 +49,8 @@ mod rules;
 mod supervisord;
 /// The collectors systemd and logind against a real dbus-daemon.
 mod systemd;
+/// The collector textfile: files as cron jobs write them.
+mod textfile;
 /// The systemd units, as systemd itself reads them.
 mod units;
 /// The endpoint over real sockets.

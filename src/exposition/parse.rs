@@ -75,6 +75,8 @@ pub enum Value {
 pub struct ParseError {
     pub line: u32,
     pub what: String,
+    /// All lines are good, save that the last one lacks its newline: its writer may be at it.
+    pub is_unfinished: bool,
 }
 
 impl fmt::Display for ParseError {
@@ -97,7 +99,8 @@ pub fn parse(text: &[u8]) -> std::result::Result<Exposition<'_>, ParseError> {
     // Blanks alone are no line yet; anything else is a line that its writer has not finished.
     if !skip_blanks(rest).is_empty() {
         parser.line_number += 1;
-        return Err(parser.error("ends without a newline".to_owned()));
+        let error = parser.error("ends without a newline".to_owned());
+        return Err(ParseError { is_unfinished: true, ..error });
     }
     Ok(parser.finish())
 }
@@ -411,7 +414,7 @@ impl<'a> Parser<'a> {
     }
 
     fn error(&self, what: String) -> ParseError {
-        ParseError { line: self.line_number, what }
+        ParseError { line: self.line_number, what, is_unfinished: false }
     }
 
     fn finish(mut self) -> Exposition<'a> {

@@ -1,0 +1,301 @@
+//! One textfile over time: what it says now, or why it is refused, or what it said before a writer
+//! tore it.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::Fault;
+use crate::collector::errno_text;
+use crate::exposition::parse::{Family, Metric, ParseError, Value, parse};
+use crate::exposition::{FamilyId, LabelValue, Part, SampleRef, Samples};
+use crate::host::Root;
+use crate::host::regular::{Identity, Refusal, Regular};
+
+/// Two writes closer together than this may leave a file with one and the same timestamp: FAT
+/// counts in steps of two seconds, all others in shorter ones.
+const TICK: Duration = Duration::from_secs(2);
+
+/// When a file is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    now: Instant,
+    /// Since 1970, as files count.
+    clock: Duration,
+}
+
+impl Moment {
+    pub(super) fn now() -> Self {
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { now: Instant::now(), clock }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) directory: String,
+    pub(super) name: String,
+    /// Both joined, as it is told.
+    pub(super) path: String,
+    state: State,
+    /// The last good content; none if the file was refused since.
+    good: Content,
+    /// What was read last, unless that is `good`.
+    spare: Content,
+    /// The identity met last, and when it was first.
+    met: Option<(Identity, Instant)>,
+    /// Whether the state is that of every content with this identity.
+    is_settled: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Good,
+    /// Empty, unfinished or growing, and since when it was found so.
+    Torn { since: Instant, fault: Option<Fault> },
+    Refused(Fault),
+}
+
+/// What is to be told of a file.
+#[derive(Debug)]
+pub(super) enum Told<'a> {
+    Said(&'a Content),
+    /// The last good content, in place of a torn one.
+    Kept(&'a Content),
+    Refused(&'a Fault),
+}
+
+impl File {
+    pub(super) fn new(directory: &str, name: &str, path: String) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            name: name.to_owned(),
+            path,
+            state: State::Good,
+            good: Content::default(),
+            spare: Content::default(),
+            met: None,
+            is_settled: false,
+        }
+    }
+
+    /// `keep` is for how long a good content stands for a torn one.
+    pub(super) fn told(&self, now: Instant, keep: Duration) -> Told<'_> {
+        match &self.state {
+            State::Good => Told::Said(&self.good),
+            State::Torn { since, .. }
+                if !self.good.families.is_empty() && now.duration_since(*since) < keep =>
+            {
+                Told::Kept(&self.good)
+            }
+            State::Torn { fault: None, .. } => Told::Said(&self.spare),
+            State::Torn { fault: Some(fault), .. } | State::Refused(fault) => Told::Refused(fault),
+        }
+    }
+
+    /// What is told, if anything is.
+    pub(super) fn content(&self, now: Instant, keep: Duration) -> Option<&Content> {
+        match self.told(now, keep) {
+            Told::Said(content) | Told::Kept(content) => Some(content),
+            Told::Refused(_) => None,
+        }
+    }
+
+    /// Brings it up to date. The file is read only if its content may be another than before.
+    pub(super) fn look(&mut self, root: &Root, moment: Moment, buffer: &mut Vec<u8>) {
+        let file = match root.open_regular(&self.name) {
+            Ok(file) => file,
+            Err(Refusal::NotRegular) => return self.refuse(None, "no regular file".to_owned()),
+            Err(Refusal::Errno(errno)) => return self.refuse(None, errno_text(errno)),
+        };
+        let since = match self.met {
+            Some((identity, _)) if identity == file.identity && self.is_settled => return,
+            Some((identity, since)) if identity == file.identity => since,
+            _ => moment.now,
+        };
+        self.met = Some((file.identity, since));
+        let is_whole = self.read(&file, moment, buffer);
+        // Whatever is written from now on bears another timestamp than what was read.
+        self.is_settled = is_whole && moment.now >= since + TICK;
+    }
+
+    /// Whether what was read is all that the file held at a time when nobody wrote.
+    fn read(&mut self, file: &Regular, moment: Moment, buffer: &mut Vec<u8>) -> bool {
+        let is_quiet = match file.read(buffer) {
+            Ok(is_quiet) => is_quiet,
+            Err(errno) => {
+                self.refuse(None, errno_text(errno));
+                return false;
+            }
+        };
+        let is_growing = match self.spare.fill(buffer, file.identity) {
+            Ok(()) => {
+                let is_growing = !is_quiet || self.is_growing(moment);
+                if is_growing || buffer.trim_ascii().is_empty() {
+                    self.tear(moment, None);
+                } else {
+                    std::mem::swap(&mut self.good, &mut self.spare);
+                    self.state = State::Good;
+                }
+                is_growing
+            }
+            Err(ParseError { line, what, is_unfinished: true }) => {
+                self.tear(moment, Some(self.fault(Some(line), what)));
+                !is_quiet
+            }
+            Err(ParseError { line, what, .. }) => {
+                self.refuse(Some(line), what);
+                !is_quiet
+            }
+        };
+        !is_growing && file.identity.size == buffer.len() as u64
+    }
+
+    /// Whether the series are the first ones of those before, in a file that is being written over:
+    /// `{ slow; slower; } > file.prom` shows whole lines at every moment, but not all of them.
+    fn is_growing(&self, moment: Moment) -> bool {
+        let Self { good, spare, .. } = self;
+        let (Some(before), Some(now)) = (good.source, spare.source) else { return false };
+        (before.device, before.inode) == (now.device, now.inode)
+            && now.modified.is_within(TICK, moment.clock)
+            && spare.begins(good)
+    }
+
+    fn tear(&mut self, moment: Moment, fault: Option<Fault>) {
+        let since = match self.state {
+            State::Torn { since, .. } => since,
+            _ => moment.now,
+        };
+        self.state = State::Torn { since, fault };
+    }
+
+    /// What was refused once is not good any more when it is torn later.
+    fn refuse(&mut self, line: Option<u32>, what: String) {
+        self.state = State::Refused(self.fault(line, what));
+        self.good.clear();
+        self.is_settled = false;
+    }
+
+    fn fault(&self, line: Option<u32>, what: String) -> Fault {
+        Fault { file: self.path.clone(), line, what }
+    }
+}
+
+/// What a file says, in memory that is used again.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    pub(super) samples: Samples,
+    pub(super) families: Vec<Block>,
+    /// The file that it was read from.
+    source: Option<Identity>,
+}
+
+/// A family's samples, which stand together.
+#[derive(Debug, Clone)]
+pub(super) struct Block {
+    pub(super) samples: Range<usize>,
+    pub(super) has_help: bool,
+    /// Of its first sample.
+    pub(super) line: u32,
+}
+
+impl Content {
+    pub(super) fn first(&self, family: &Block) -> SampleRef<'_> {
+        self.samples.sample(family.samples.start)
+    }
+
+    /// When it was written, in seconds since 1970.
+    pub(super) fn written(&self) -> Option<i64> {
+        Some(self.source?.modified.seconds)
+    }
+
+    fn clear(&mut self) {
+        self.samples.clear();
+        self.families.clear();
+        self.source = None;
+    }
+
+    /// Reads a file's text in place of what was here.
+    fn fill(&mut self, text: &[u8], source: Identity) -> Result<(), ParseError> {
+        self.clear();
+        self.source = Some(source);
+        let exposition = parse(text)?;
+        if let Some(line) = exposition.timestamped {
+            return Err(refusal(line, "timestamps are not for textfiles".to_owned()));
+        }
+        exposition.families.iter().try_for_each(|family| self.add(family))
+    }
+
+    fn add(&mut self, family: &Family<'_>) -> Result<(), ParseError> {
+        let start = self.samples.len();
+        let help = family.help.as_deref().unwrap_or_default();
+        let id = self.samples.family(&*family.name, family.kind, help);
+        // Every sample has every label of its family, empty where its line has none.
+        let names: BTreeSet<&str> =
+            family.samples.iter().flat_map(|metric| &metric.labels).map(|(name, _)| &**name).collect();
+        for metric in &family.samples {
+            check_names(metric)?;
+            let labels: Vec<(&str, &str)> =
+                names.iter().map(|name| (*name, value_of(name, metric))).collect();
+            self.push(id, &labels, &metric.value);
+        }
+        self.families.push(Block {
+            samples: start..self.samples.len(),
+            has_help: family.help.is_some(),
+            line: family.samples[0].line,
+        });
+        Ok(())
+    }
+
+    fn push(&mut self, family: FamilyId, labels: &[(&str, &str)], value: &Value) {
+        let labels: Vec<(&str, &dyn LabelValue)> =
+            labels.iter().map(|(name, value)| (*name, value as &dyn LabelValue)).collect();
+        let out = &mut self.samples;
+        match value {
+            Value::Number(value) => out.push_named(family, &labels, *value),
+            Value::Summary { quantiles, sum, count } => {
+                for &(quantile, value) in quantiles {
+                    out.push_part(family, &labels, Some(quantile), Part::Quantile, value);
+                }
+                out.push_part(family, &labels, None, Part::Sum, *sum);
+                out.push_part(family, &labels, None, Part::Count, *count);
+            }
+            Value::Histogram { buckets, sum, count } => {
+                for &(bound, value) in buckets {
+                    out.push_part(family, &labels, Some(bound), Part::Bucket, value);
+                }
+                if buckets.last().is_none_or(|&(bound, _)| bound != f64::INFINITY) {
+                    out.push_part(family, &labels, Some(f64::INFINITY), Part::Bucket, *count);
+                }
+                out.push_part(family, &labels, None, Part::Sum, *sum);
+                out.push_part(family, &labels, None, Part::Count, *count);
+            }
+        }
+    }
+
+    /// Whether these series are the first ones of `whole`, and not all.
+    fn begins(&self, whole: &Content) -> bool {
+        let is_same = |(a, b): (SampleRef<'_>, SampleRef<'_>)| {
+            a.name() == b.name() && a.part() == b.part() && a.labels().eq(b.labels())
+        };
+        self.samples.len() < whole.samples.len()
+            && self.samples.iter().zip(whole.samples.iter()).all(is_same)
+    }
+}
+
+/// Names that Prometheus keeps to itself.
+fn check_names(metric: &Metric<'_>) -> Result<(), ParseError> {
+    match metric.labels.iter().find(|(name, _)| name.starts_with("__")) {
+        Some((name, _)) => Err(refusal(metric.line, format!("label name {name} is reserved"))),
+        None => Ok(()),
+    }
+}
+
+fn value_of<'a>(name: &str, metric: &'a Metric<'_>) -> &'a str {
+    let found = metric.labels.iter().find(|(label, _)| label == name);
+    found.map_or("", |(_, value)| &**value)
+}
+
+fn refusal(line: u32, what: String) -> ParseError {
+    ParseError { line, what, is_unfinished: false }
+}

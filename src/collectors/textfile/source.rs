@@ -1,0 +1,78 @@
+//! The files below one value of `--collector.textfile.directory`.
+
+use super::Fault;
+use super::file::{File, Moment};
+use crate::collector::errno_text;
+use crate::host::glob::{Glob, join};
+use crate::host::{Listing, Root};
+
+const SUFFIX: &str = ".prom";
+
+#[derive(Debug, Default)]
+pub(super) struct Source {
+    found: Vec<String>,
+    listing: Listing,
+    buffer: Vec<u8>,
+    /// In the order of directories and names.
+    pub(super) files: Vec<File>,
+    /// Directories that cannot be listed, and names that cannot be told.
+    pub(super) faults: Vec<Fault>,
+}
+
+impl Source {
+    /// Brings every file up to date; one that is gone is forgotten.
+    pub(super) fn look(&mut self, directory: &str) {
+        let Self { found, listing, buffer, files, faults } = self;
+        faults.clear();
+        found.clear();
+        if let Some(glob) = Glob::new(directory) {
+            glob.expand(listing, found);
+        }
+        // What matches nothing is meant literally.
+        if found.is_empty() {
+            found.push(directory.to_owned());
+        }
+        let moment = Moment::now();
+        let mut count = 0;
+        for directory in &*found {
+            let root = match list(directory, listing) {
+                Ok(root) => root,
+                Err(fault) => {
+                    faults.push(fault);
+                    continue;
+                }
+            };
+            let strange = listing.strange_names().filter(|name| name.ends_with(SUFFIX.as_bytes()));
+            faults.extend(strange.map(|name| {
+                let file = join(directory, &String::from_utf8_lossy(name));
+                Fault { file, line: None, what: "its name is not UTF-8".to_owned() }
+            }));
+            for name in listing.names().filter(|name| name.ends_with(SUFFIX)) {
+                let file = place(files, count, directory, name);
+                file.look(&root, moment, buffer);
+                count += 1;
+            }
+        }
+        files.truncate(count);
+    }
+}
+
+fn list(directory: &str, listing: &mut Listing) -> Result<Root, Fault> {
+    let listed = Root::try_new(directory)
+        .and_then(|root| root.try_list("", listing).map(|()| root));
+    listed.map_err(|errno| Fault {
+        file: directory.to_owned(),
+        line: None,
+        what: errno_text(errno),
+    })
+}
+
+/// The file of that name, moved to `at`: there it is already if none came or went.
+fn place<'a>(files: &'a mut Vec<File>, at: usize, directory: &str, name: &str) -> &'a mut File {
+    let known = files[at..].iter().position(|file| file.directory == directory && file.name == name);
+    match known {
+        Some(further) => files.swap(at, at + further),
+        None => files.insert(at, File::new(directory, name, join(directory, name))),
+    }
+    &mut files[at]
+}
