@@ -14,6 +14,7 @@
 //! * [`gather`] runs the enabled collectors for one scrape, keeps to its deadline whatever hangs,
 //!   and gives each collector exactly one verdict; [`isolated`] keeps the threads that it takes.
 //! * [`web`] is the endpoint. Async lives there; the two worlds meet at one await in the handler.
+//! * [`start`] reads and validates all that the command line names, before a socket is opened.
 //! * [`cli`] turns the table of [`flags`] into the command line that node_exporter has, and [`log`]
 //!   writes lines as it does.
 //! * [`commands`] is what the program does beside serving: set a password, check a configuration.
@@ -32,4 +33,5 @@ pub mod isolated;
 pub mod log;
 pub mod number;
 pub mod pattern;
+pub mod start;
 pub mod web;

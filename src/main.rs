@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use hostwarden::cli::{self, Action, Settings};
-use hostwarden::gather::Gatherer;
+use hostwarden::host;
+use hostwarden::start::{self, Prepared};
 use hostwarden::web::Site;
-use hostwarden::web::listen::{self, Listener};
+use hostwarden::web::listen::Listener;
 use hostwarden::web::own::{CONTRACT, VERSION, platform};
-use hostwarden::{collectors, host};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -48,17 +48,15 @@ fn serve(settings: &Settings) -> ExitCode {
 }
 
 async fn run(settings: &Settings) -> Result<(), String> {
+    let mut signals = Signals::catch()?;
     greet();
-    let Settings { values, enabled, paths, .. } = settings;
-    let gatherer = Arc::new(Gatherer::new(collectors::ALL, enabled, values, paths)?);
+    let Prepared { site, gatherer, addresses, warnings } = start::prepare(settings)?;
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     tracing::info!("Enabled collectors");
-    for name in gatherer.enabled() {
-        tracing::info!("{name}");
-    }
-    let site = Arc::new(Site::new(values, gatherer)?);
+    gatherer.enabled().iter().for_each(|name| tracing::info!("{name}"));
     let mut listeners = Vec::new();
-    for address in listen::addresses(values, false) {
-        listeners.push(Listener::bind(&address).await?);
+    for address in &addresses {
+        listeners.push(Listener::bind(address).await?);
     }
     let (stop, stopped) = watch::channel(false);
     let mut serving = JoinSet::new();
@@ -67,7 +65,7 @@ async fn run(settings: &Settings) -> Result<(), String> {
         tracing::info!(http2 = false, address = %listener.address(), "TLS is disabled.");
         serving.spawn(listener.serve(Arc::clone(&site), stopped.clone()));
     }
-    wait_for_the_end().await?;
+    signals.wait_for_the_end(&site).await;
     // Nobody listens any more when every listener has already ended.
     let _ = stop.send(true);
     serving.join_all().await;
@@ -85,17 +83,31 @@ fn greet() {
     }
 }
 
-/// Returns on SIGTERM or SIGINT. SIGHUP asks for a reload and must never end the agent.
-async fn wait_for_the_end() -> Result<(), String> {
-    let catch = |kind| signal(kind).map_err(|error| error.to_string());
-    let mut terminate = catch(SignalKind::terminate())?;
-    let mut interrupt = catch(SignalKind::interrupt())?;
-    let mut hangup = catch(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => tracing::info!("SIGHUP: no file to read again"),
+/// What others may tell the agent. None of it may end it before it listens for it.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn catch() -> Result<Self, String> {
+        let catch = |kind| signal(kind).map_err(|error| error.to_string());
+        Ok(Self {
+            terminate: catch(SignalKind::terminate())?,
+            interrupt: catch(SignalKind::interrupt())?,
+            hangup: catch(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns on SIGTERM or SIGINT. SIGHUP asks for a reload.
+    async fn wait_for_the_end(&mut self, site: &Site) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => site.reload().await,
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod config;
+pub mod door;
 pub mod htpasswd;
 pub mod limit;
 pub mod listen;
@@ -10,9 +11,12 @@ pub mod negotiate;
 pub mod overview;
 pub mod own;
 pub mod password;
+pub mod proxies;
+pub mod security;
 pub mod tls;
+pub mod watch;
 
-use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,6 +26,7 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 
 use crate::flags::{self, AnyFlag, Flag, Values};
 use crate::gather::Gatherer;
+use door::{Door, HEALTH_PATH};
 use metrics::Metrics;
 use own::Own;
 
@@ -33,43 +38,72 @@ pub static FLAGS: &[&dyn AnyFlag] = &[&TELEMETRY_PATH];
 /// What a request is answered with.
 pub type Answer = Response<Full<Bytes>>;
 
-/// All that the endpoint serves.
+/// All that the endpoint serves, and who may see it.
 pub struct Site {
+    door: Arc<Door>,
+    gatherer: Arc<Gatherer>,
     metrics: Metrics,
     telemetry_path: String,
 }
 
 impl Site {
-    pub fn new(values: &Values, gatherer: Arc<Gatherer>) -> Result<Self, String> {
+    pub fn new(values: &Values, gatherer: Arc<Gatherer>, door: Door) -> Result<Self, String> {
         let telemetry_path = values.get(&TELEMETRY_PATH);
         if !telemetry_path.starts_with('/') {
             let name = TELEMETRY_PATH.name();
             return Err(format!("--{name}: {telemetry_path:?} does not begin with a slash"));
         }
+        let door = Arc::new(door);
         let own = Own::new().map_err(|error| error.to_string())?;
-        let metrics = Metrics::new(values, gatherer, Arc::new(own));
-        Ok(Self { metrics, telemetry_path })
+        let metrics = Metrics::new(values, Arc::clone(&gatherer), Arc::new(own), Arc::clone(&door));
+        Ok(Self { door, gatherer, metrics, telemetry_path })
     }
 
-    /// Answers one request.
-    pub async fn answer<B>(&self, request: Request<B>) -> Result<Answer, Infallible> {
+    pub fn door(&self) -> &Door {
+        &self.door
+    }
+
+    /// Reads the door's files anew, as SIGHUP asks.
+    pub async fn reload(&self) {
+        self.door.reload(&self.gatherer).await;
+    }
+
+    /// Answers one request: the limit of requests counts first, then the password, then the path.
+    pub async fn answer<B>(&self, request: &Request<B>, peer: Option<IpAddr>) -> Answer {
         if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) {
             let text = "400 Bad Request: missing required Host header";
-            return Ok(plain(StatusCode::BAD_REQUEST, text));
+            return plain(StatusCode::BAD_REQUEST, text);
+        }
+        self.door.renew(&self.gatherer).await;
+        let rules = self.door.rules();
+        if !rules.have_room() {
+            return plain(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n");
+        }
+        let mut answer = match self.door.admit(request, peer).await {
+            Ok(()) => self.route(request).await,
+            Err(refusal) => *refusal,
+        };
+        rules.dress(&mut answer);
+        answer
+    }
+
+    async fn route<B>(&self, request: &Request<B>) -> Answer {
+        if *request.method() == Method::OPTIONS && request.uri().path() == "*" {
+            return Answer::default();
         }
         let path = unescape(request.uri().path(), false);
         let clean = clean(&path);
         if clean != path && *request.method() != Method::CONNECT {
-            return Ok(redirect(&clean, request.uri().query()));
+            return redirect(&clean, request.uri().query());
         }
-        Ok(match path.as_str() {
-            path if self.is_metrics(path) => self.metrics.answer(&request).await,
-            "/-/healthy" => plain(StatusCode::OK, "hostwarden is healthy.\n"),
+        match path.as_str() {
+            path if self.is_metrics(path) => self.metrics.answer(request).await,
+            HEALTH_PATH => plain(StatusCode::OK, "hostwarden is healthy.\n"),
             "/-/ready" => plain(StatusCode::OK, "hostwarden is ready.\n"),
             "/" => html(overview::page(&self.telemetry_path)),
-            _ if self.telemetry_path == "/" => self.metrics.answer(&request).await,
+            _ if self.telemetry_path == "/" => self.metrics.answer(request).await,
             _ => plain(StatusCode::NOT_FOUND, "404 page not found\n"),
-        })
+        }
     }
 
     /// A telemetry path that ends in a slash stands for all below it.

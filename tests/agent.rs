@@ -68,6 +68,11 @@ impl Agent {
         self.request("GET", path, &[])
     }
 
+    /// Asks for a page with a password.
+    pub(crate) fn log_in(&self, path: &str, user: &str, password: &str) -> Response {
+        self.request("GET", path, &[&basic(user, password)])
+    }
+
     pub(crate) fn request(&self, method: &str, path: &str, headers: &[&str]) -> Response {
         let mut lines = vec![format!("{method} {path} HTTP/1.1"), "Host: test".to_owned()];
         lines.extend(headers.iter().map(ToString::to_string));
@@ -102,6 +107,12 @@ impl Drop for Agent {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The header that carries a password.
+pub(crate) fn basic(user: &str, password: &str) -> String {
+    let credentials = http_auth_basic::Credentials::new(user, password);
+    format!("Authorization: {}", credentials.as_http_header())
 }
 
 /// Runs the agent to its end.

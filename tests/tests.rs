@@ -17,6 +17,8 @@ mod bus;
 mod cli;
 /// Sources that hold what no kernel writes.
 mod damage;
+/// Passwords, headers, the rate limit, and what becomes of them when files change.
+mod door;
 /// Collectors that fail, panic, hang.
 mod gather;
 /// Each collector's fixture trees against their golden text.

@@ -8,6 +8,7 @@
 
 mod memory;
 mod penalty;
+mod verify;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -32,6 +33,7 @@ pub struct Authenticator {
     key: hmac::Key,
     state: Mutex<State>,
     line: Arc<Mutex<Line>>,
+    turn: verify::Turn,
     pub counts: AuthCounts,
 }
 
@@ -117,6 +119,14 @@ pub struct AuthCounts {
 }
 
 impl AuthCounts {
+    pub fn successes(&self) -> u64 {
+        self.successes.load(Ordering::Relaxed)
+    }
+
+    pub fn hashes(&self) -> u64 {
+        self.hashes.load(Ordering::Relaxed)
+    }
+
     /// Failures by [`Reason::label`].
     pub fn failures(&self) -> [(&'static str, u64); 6] {
         [
@@ -169,6 +179,7 @@ impl Authenticator {
                 penalties: Penalties::default(),
             }),
             line: Arc::default(),
+            turn: verify::Turn::default(),
             counts: AuthCounts::default(),
         }
     }

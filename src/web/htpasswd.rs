@@ -10,7 +10,7 @@ use crate::flags::{self, Flag};
 pub static FILE: Flag<String> = flags::text(
     "web.htpasswd-file",
     "/etc/hostwarden/htpasswd",
-    "File of users and password hashes, a line each, as Apache's htpasswd writes it.",
+    "File of users and password hashes, a line each, as Apache's htpasswd writes it. The default counts where it exists; an empty value leaves it out.",
 );
 
 /// What a file says. Without users it lets nobody in.

@@ -1,8 +1,9 @@
 //! Addresses, sockets, and the accept loop.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,11 +40,43 @@ const STARVED: Duration = Duration::from_millis(100);
 const BACKLOG: i32 = 1024;
 
 /// The addresses to listen on.
-pub fn addresses(values: &Values, has_credentials: bool) -> Vec<String> {
+pub fn addresses(values: &Values, asks: bool) -> Result<Vec<Address>, String> {
     if values.is_given(ADDRESSES.name()) {
-        values.get(&ADDRESSES)
+        values.get(&ADDRESSES).iter().map(|text| Address::parse(text)).collect()
     } else {
-        vec![if has_credentials { EVERYWHERE } else { LOOPBACK }.to_owned()]
+        Ok(vec![Address::parse(if asks { EVERYWHERE } else { LOOPBACK })?])
+    }
+}
+
+/// Where to listen: `[host]:port`, where the host may be missing and the port may be a service's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    text: String,
+    host: String,
+    port: u16,
+}
+
+impl Address {
+    /// The error reads as the original's does.
+    fn parse(text: &str) -> Result<Self, String> {
+        let fault = |what: String| format!("listen tcp {text}: {what}");
+        let (host, port) = if text.is_empty() { ("", "0") } else { split(text).map_err(fault)? };
+        let port = port_number(port).map_err(fault)?;
+        Ok(Self { text: text.to_owned(), host: host.to_owned(), port })
+    }
+
+    async fn resolve(&self) -> Result<Vec<SocketAddr>, String> {
+        let Self { host, port, .. } = self;
+        match host.as_str() {
+            "" | "0.0.0.0" | "::" => Ok(vec![
+                (Ipv6Addr::UNSPECIFIED, *port).into(),
+                (Ipv4Addr::UNSPECIFIED, *port).into(),
+            ]),
+            host => tokio::net::lookup_host((host, *port))
+                .await
+                .map(Iterator::collect)
+                .map_err(|error| format!("lookup {host}: {error}")),
+        }
     }
 }
 
@@ -55,9 +88,9 @@ pub struct Listener {
 
 impl Listener {
     /// Binds `address`; the error reads as the original's does.
-    pub async fn bind(address: &str) -> Result<Self, String> {
-        let fault = |what: &dyn fmt::Display| format!("listen tcp {address}: {what}");
-        let targets = resolve(address).await.map_err(|what| fault(&what))?;
+    pub async fn bind(address: &Address) -> Result<Self, String> {
+        let fault = |what: &dyn fmt::Display| format!("listen tcp {}: {what}", address.text);
+        let targets = address.resolve().await.map_err(|what| fault(&what))?;
         let mut refused = String::from("no address");
         for target in targets {
             match open(target) {
@@ -84,8 +117,9 @@ impl Listener {
                 _ = stop.wait_for(|is_stopping| *is_stopping) => break,
             };
             match accepted {
-                Ok((stream, _)) => {
-                    let connection = serve_connection(stream, Arc::clone(&site), &graceful);
+                Ok((stream, peer)) => {
+                    let site = Arc::clone(&site);
+                    let connection = serve_connection(stream, peer.ip(), site, &graceful);
                     tokio::spawn(connection);
                 }
                 Err(error) if is_clients_fault(&error) => {}
@@ -105,6 +139,7 @@ impl Listener {
 
 fn serve_connection(
     stream: TcpStream,
+    peer: IpAddr,
     site: Arc<Site>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {
@@ -112,7 +147,7 @@ fn serve_connection(
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let site = Arc::clone(&site);
-        async move { site.answer(request).await }
+        async move { Ok::<_, Infallible>(site.answer(&request, Some(peer)).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -123,25 +158,6 @@ fn serve_connection(
         if let Err(error) = connection.await {
             tracing::debug!(err = %error, "connection");
         }
-    }
-}
-
-/// `[host]:port`, where the host may be missing and the port may be a service's name.
-async fn resolve(address: &str) -> Result<Vec<SocketAddr>, String> {
-    if address.is_empty() {
-        return Ok(vec![(Ipv6Addr::UNSPECIFIED, 0).into()]);
-    }
-    let (host, port) = split(address)?;
-    let port = port_number(port)?;
-    match host {
-        "" | "0.0.0.0" | "::" => Ok(vec![
-            (Ipv6Addr::UNSPECIFIED, port).into(),
-            (std::net::Ipv4Addr::UNSPECIFIED, port).into(),
-        ]),
-        host => tokio::net::lookup_host((host, port))
-            .await
-            .map(Iterator::collect)
-            .map_err(|error| format!("lookup {host}: {error}")),
     }
 }
 
@@ -217,9 +233,17 @@ mod tests {
     #[test]
     fn without_credentials_only_the_host_itself_is_served() {
         let mut values = Values::default();
-        assert_eq!(addresses(&values, false), [LOOPBACK]);
-        assert_eq!(addresses(&values, true), [EVERYWHERE]);
+        let texts = |values: &Values, asks| -> Vec<String> {
+            addresses(values, asks).unwrap().into_iter().map(|address| address.text).collect()
+        };
+        assert_eq!(texts(&values, false), [LOOPBACK]);
+        assert_eq!(texts(&values, true), [EVERYWHERE]);
         values.give("web.listen-address", ":7231");
-        assert_eq!(addresses(&values, false), [":7231"]);
+        assert_eq!(texts(&values, false), [":7231"]);
+        values.give("web.listen-address", "localhost");
+        assert_eq!(
+            addresses(&values, false).unwrap_err(),
+            "listen tcp localhost: address localhost: missing port in address"
+        );
     }
 }

@@ -8,6 +8,7 @@ use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, Hea
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
+use super::door::Door;
 use super::negotiate::{ContentType, Format, prefers_gzip};
 use super::own::Own;
 use super::{Answer, plain};
@@ -45,6 +46,7 @@ const MARGIN: Duration = Duration::from_millis(500);
 pub struct Metrics {
     gatherer: Arc<Gatherer>,
     own: Arc<Own>,
+    door: Arc<Door>,
     slots: Option<Arc<Semaphore>>,
     max_requests: i64,
     timeout: Duration,
@@ -54,12 +56,13 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    pub fn new(values: &Values, gatherer: Arc<Gatherer>, own: Arc<Own>) -> Self {
+    pub fn new(values: &Values, gatherer: Arc<Gatherer>, own: Arc<Own>, door: Arc<Door>) -> Self {
         let max_requests = values.get(&MAX_REQUESTS);
         let slots = usize::try_from(max_requests).ok().filter(|&slots| slots > 0);
         Self {
             gatherer,
             own,
+            door,
             slots: slots.map(|slots| Arc::new(Semaphore::new(slots.min(Semaphore::MAX_PERMITS)))),
             max_requests,
             timeout: values.get(&TIMEOUT),
@@ -128,12 +131,12 @@ impl Metrics {
         let content_type = ContentType::from_accept(accept);
         let is_gzip = prefers_gzip(first(headers, &ACCEPT_ENCODING));
         let (encoders, buffers) = (Arc::clone(&self.encoders), Arc::clone(&self.buffers));
-        let own = Arc::clone(&self.own);
+        let (own, door) = (Arc::clone(&self.own), Arc::clone(&self.door));
         let shows_own = self.shows_own;
         let work = move || {
             let mut encoder = encoders.take();
             let mut body = buffers.take();
-            let shown = shows_own.then_some(&*own);
+            let shown = shows_own.then_some((&*own, &*door));
             let faults = encoder.encode(&gathered, shown, content_type.format, is_gzip, &mut body);
             encoders.give(encoder);
             if !faults.is_empty() {
@@ -214,15 +217,16 @@ impl Encoder {
     pub fn encode(
         &mut self,
         gathered: &Gathered,
-        own: Option<&Own>,
+        own: Option<(&Own, &Door)>,
         format: Format,
         is_gzip: bool,
         body: &mut Vec<u8>,
     ) -> String {
         self.own.clear();
         Own::push_build(&mut self.own);
-        if let Some(own) = own {
+        if let Some((own, door)) = own {
             own.push(&mut self.own);
+            door.push(&mut self.own);
         }
         let sources: Vec<&Samples> = [&self.own, &gathered.own]
             .into_iter()

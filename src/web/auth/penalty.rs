@@ -25,8 +25,8 @@ impl From<IpAddr> for Source {
     }
 }
 
-/// Failures without consequence: people mistype.
-const FREE: u32 = 4;
+/// Failures without consequence: people mistype, and scripts try the passwords that they know.
+const FREE: u32 = 9;
 
 /// What the next failure costs. Each further one doubles it, up to the longest.
 const FIRST: Duration = Duration::from_secs(5);
@@ -121,7 +121,7 @@ mod tests {
         let (one, other) = (source("192.0.2.1"), source("192.0.2.2"));
         let mut now = Instant::now();
         let mut waits = Vec::new();
-        for _ in 0..15 {
+        for _ in 0..20 {
             penalties.fail(one, now);
             let wait = penalties.remaining(one, now).unwrap_or_default();
             waits.push(wait.as_secs());
@@ -129,7 +129,8 @@ mod tests {
             now += wait;
             assert_eq!(penalties.remaining(one, now), None);
         }
-        assert_eq!(waits, [0, 0, 0, 0, 5, 10, 20, 40, 80, 160, 320, 600, 600, 600, 600]);
+        assert_eq!(waits[..9], [0; 9]);
+        assert_eq!(waits[9..], [5, 10, 20, 40, 80, 160, 320, 600, 600, 600, 600]);
     }
 
     #[test]
@@ -143,10 +144,10 @@ mod tests {
             }
             penalties.remaining(one, now).unwrap_or_default().as_secs()
         };
-        assert_eq!(wait_after(6, start), 10);
-        assert_eq!(wait_after(1, start + 3 * FORGOTTEN), 0, "3 of 6 remain, and 1 is new");
+        assert_eq!(wait_after(11, start), 10);
+        assert_eq!(wait_after(1, start + 3 * FORGOTTEN), 0, "8 of 11 remain, and 1 is new");
         assert_eq!(wait_after(1, start + 3 * FORGOTTEN), 5);
-        assert_eq!(wait_after(4, start + 100 * FORGOTTEN), 0);
+        assert_eq!(wait_after(9, start + 100 * FORGOTTEN), 0);
         penalties.fail(one, start + 100 * FORGOTTEN);
         penalties.forgive(one);
         assert_eq!(penalties.remaining(one, start + 100 * FORGOTTEN), None);
@@ -158,7 +159,7 @@ mod tests {
         let mut penalties = Penalties::default();
         let now = Instant::now();
         let worst = source("192.0.2.1");
-        for _ in 0..10 {
+        for _ in 0..15 {
             penalties.fail(worst, now);
         }
         let network = |n: u64| Source::V6(n.to_be_bytes());
