@@ -1,6 +1,7 @@
 //! What a collector is: a name, flags, a constructor, and one call that pushes samples.
 
 pub mod filter;
+pub mod tally;
 
 use std::borrow::Cow;
 use std::fmt;

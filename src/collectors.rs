@@ -34,6 +34,7 @@ collectors! {
     os
     perf
     pressure
+    processes
     runit
     schedstat
     sockstat
@@ -41,6 +42,7 @@ collectors! {
     softnet
     stat
     supervisord
+    sysctl
     systemd
     textfile
     thermal_zone

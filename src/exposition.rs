@@ -6,6 +6,7 @@
 
 pub mod gzip;
 pub mod merge;
+pub mod name;
 pub mod parse;
 pub mod protobuf;
 pub mod text;

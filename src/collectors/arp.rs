@@ -1,6 +1,7 @@
 //! Neighbours in the ARP table by device, from rtnetlink or `/proc/net/arp`.
 
 use crate::collector::prelude::*;
+use crate::collector::tally::Tally;
 use crate::host::netlink::links::Links;
 use crate::host::netlink::{Message, Netlink, ROUTE};
 use crate::number;
@@ -34,7 +35,7 @@ pub static SPEC: Spec = Spec::new(
                 let netlink = Netlink::new(ROUTE);
                 Box::new(Neighbours { filter, netlink, entries: Vec::new() })
             }
-            false => Box::new(Table { filter, devices: Vec::new(), known: 0 }),
+            false => Box::new(Table { filter, devices: Tally::default() }),
         })
     },
 );
@@ -107,14 +108,12 @@ fn place(message: Message<'_>, links: &Links) -> Option<usize> {
 /// The table as procfs shows it.
 struct Table {
     filter: Filter,
-    /// Names and how many lines each has; those beyond `known` are an earlier scrape's.
-    devices: Vec<(Vec<u8>, u32)>,
-    known: usize,
+    devices: Tally,
 }
 
 impl Collector for Table {
     fn collect(&mut self, cx: &mut Cx<'_>, out: &mut Samples) -> Result<()> {
-        self.known = 0;
+        self.devices.clear();
         // IP address       HW type     Flags       HW address            Mask     Device
         // 192.0.2.1        0x1         0x2         02:00:5e:00:53:01     *        eth0
         for line in cx.proc.read("net/arp", cx.text)?.lines() {
@@ -129,35 +128,17 @@ impl Collector for Table {
                     if !is_flags || !is_hardware_address(address) {
                         return Err(line.malformed());
                     }
-                    self.count(device);
+                    self.devices.count(device);
                 }
                 _ => return Err(line.malformed()),
             }
         }
-        for (device, entries) in &self.devices[..self.known] {
+        for (device, entries) in self.devices.iter() {
             if !self.filter.drops(device) {
-                out.push(&ENTRIES, &[device], *entries);
+                out.push(&ENTRIES, &[&device], entries);
             }
         }
         Ok(())
-    }
-}
-
-impl Table {
-    fn count(&mut self, device: &[u8]) {
-        let known = &mut self.devices[..self.known];
-        if let Some((_, entries)) = known.iter_mut().find(|(name, _)| name == device) {
-            *entries += 1;
-            return;
-        }
-        if self.devices.len() == self.known {
-            self.devices.push(Default::default());
-        }
-        let (name, entries) = &mut self.devices[self.known];
-        name.clear();
-        name.extend_from_slice(device);
-        *entries = 1;
-        self.known += 1;
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use crate::collector::prelude::*;
+use crate::collector::tally::Tally;
 use crate::flags::Values;
 use crate::host::dbus::{Bus, Call, ObjectPath, Reply, Way};
 use crate::number;
@@ -137,8 +138,7 @@ struct Systemd {
     bus: Bus,
     /// What is to be asked, by the unit's place in the list.
     questions: Vec<(usize, &'static Question)>,
-    /// States beyond the usual ones, and how many units are in each.
-    states: Vec<(String, u32)>,
+    states: Tally,
 }
 
 impl Systemd {
@@ -152,7 +152,7 @@ impl Systemd {
             tells_start_times: flags.get(&START_TIMES),
             bus: Bus::new(BUS_NAME, way),
             questions: Vec::new(),
-            states: Vec::new(),
+            states: Tally::default(),
         })
     }
 }
@@ -231,22 +231,17 @@ impl Systemd {
     }
 
     fn push_summary(&mut self, units: &[Unit<'_>], out: &mut Samples) {
-        let mut usual = [0u32; STATES.len()];
         self.states.clear();
         for (_, _, _, state, ..) in units {
-            if let Some(at) = STATES.iter().position(|usual| usual == state) {
-                usual[at] += 1;
-            } else if let Some((_, count)) = self.states.iter_mut().find(|(it, _)| it == state) {
-                *count += 1;
-            } else {
-                self.states.push(((*state).to_owned(), 1));
+            self.states.count(state.as_bytes());
+        }
+        for (state, count) in self.states.iter() {
+            out.push(&UNITS, &[&state], count);
+        }
+        for state in STATES {
+            if !self.states.iter().any(|(seen, _)| seen == state.as_bytes()) {
+                out.push(&UNITS, &[&state], 0u32);
             }
-        }
-        for (state, count) in STATES.iter().zip(usual) {
-            out.push(&UNITS, &[state], count);
-        }
-        for (state, count) in &self.states {
-            out.push(&UNITS, &[state], *count);
         }
     }
 
