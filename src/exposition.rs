@@ -11,7 +11,7 @@ pub mod parse;
 pub mod protobuf;
 pub mod text;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::Range;
 
 /// A family's type.
@@ -168,19 +168,26 @@ impl<T: LabelValue + ?Sized> LabelValue for &T {
 /// Text in which every run of bytes that is not UTF-8 is shown as one U+FFFD.
 pub struct Repaired<'a>(pub &'a [u8]);
 
-impl LabelValue for Repaired<'_> {
-    fn write(&self, out: &mut Vec<u8>) {
+impl fmt::Display for Repaired<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut is_in_run = false;
         for chunk in self.0.utf8_chunks() {
             if !chunk.valid().is_empty() {
-                out.extend_from_slice(chunk.valid().as_bytes());
+                f.write_str(chunk.valid())?;
                 is_in_run = false;
             }
             if !chunk.invalid().is_empty() && !is_in_run {
-                out.extend_from_slice("\u{FFFD}".as_bytes());
+                f.write_char(char::REPLACEMENT_CHARACTER)?;
                 is_in_run = true;
             }
         }
+        Ok(())
+    }
+}
+
+impl LabelValue for Repaired<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        format_args!("{self}").write(out);
     }
 }
 
