@@ -56,6 +56,11 @@ impl<J: Job> Pool<J> {
         *begun = queue.begun;
     }
 
+    /// Takes back the jobs that no worker has begun.
+    pub fn withdraw(&self) -> VecDeque<J> {
+        std::mem::take(&mut lock(&self.queue).jobs)
+    }
+
     /// How many workers there are, parked ones included.
     pub fn workers(&self) -> usize {
         lock(&self.queue).workers
