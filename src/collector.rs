@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use crate::exposition::Samples;
 use crate::flags::{AnyFlag, Values};
+use crate::host::mounts::Mounts;
 use crate::host::netlink::links::{self, Links};
 use crate::host::proc_stat::ProcStat;
 use crate::host::{Paths, Root, Roots};
@@ -151,12 +152,23 @@ impl Cx<'_> {
     pub fn links(&self) -> Result<Arc<Links>> {
         self.shared.links.since(self.started, self.give_up_at())
     }
+
+    /// The mounts as they are in this scrape.
+    pub fn mounts(&mut self) -> Result<Arc<Mounts>> {
+        let Self { proc, rootfs, text, shared, .. } = self;
+        let fetched = shared
+            .mounts
+            .get(self.deadline, |mounts| Arc::make_mut(mounts).read(proc, rootfs, text))?;
+        Ok(Arc::clone(&fetched))
+    }
 }
 
 /// Sources read once a scrape, whichever collector comes first.
 #[derive(Debug, Default)]
 pub struct Shared {
     pub links: links::Source,
+    /// Handed out to be kept while calls about the mounts hang.
+    pub mounts: PerScrape<Arc<Mounts>>,
     pub proc_stat: PerScrape<ProcStat>,
 }
 
@@ -313,8 +325,16 @@ impl<T> AbsentIsNoData for Result<T> {
     }
 }
 
-/// The C library's text for an errno, in the lower case that the original prints.
+/// The text for an errno that the original prints: the C library's in lower case, save for a few.
 pub fn errno_text(errno: Errno) -> String {
+    /// `ERFKILL`, the last one that the original has a text for.
+    const LAST: i32 = 132;
+
+    match errno.raw_os_error() {
+        number if number > LAST => return format!("errno {number}"),
+        _ if errno == Errno::STALE => return "stale NFS file handle".to_owned(),
+        _ => {}
+    }
     let text = std::io::Error::from(errno).to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     match text.split_once(char::is_whitespace) {
@@ -351,5 +371,18 @@ mod tests {
         let third = second + Duration::from_secs(1);
         assert!(shared.get(third, |_| Err(Error::failed("gone"))).is_err());
         assert_eq!(**count(third).unwrap(), 3);
+    }
+
+    #[test]
+    fn errnos_read_as_in_the_original() {
+        for (errno, text) in [
+            (Errno::NOTCONN, "transport endpoint is not connected"),
+            (Errno::STALE, "stale NFS file handle"),
+            (Errno::DOTDOT, "RFS specific error"),
+            (Errno::RFKILL, "operation not possible due to RF-kill"),
+            (Errno::HWPOISON, "errno 133"),
+        ] {
+            assert_eq!(errno_text(errno), text);
+        }
     }
 }

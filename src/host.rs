@@ -11,6 +11,7 @@ pub mod dbus;
 pub mod glob;
 pub mod http;
 mod memory;
+pub mod mounts;
 pub mod netlink;
 pub mod perf;
 pub mod proc_stat;
