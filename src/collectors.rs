@@ -19,6 +19,7 @@ collectors! {
     cpufreq
     entropy
     filefd
+    filesystem
     hwmon
     ipvs
     lnstat
