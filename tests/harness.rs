@@ -10,6 +10,9 @@ use hostwarden::exposition::{Samples, text};
 use hostwarden::flags::Values;
 use hostwarden::host::{Paths, Roots};
 
+/// How long a scrape may take: far longer than one does.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 pub(crate) struct Running {
     collector: Box<dyn Collector>,
     desk: Desk,
@@ -49,7 +52,13 @@ impl Running {
     }
 
     pub(crate) fn scrape(&mut self) -> Said {
-        self.scrape_within(Duration::from_secs(10))
+        self.scrape_within(PATIENCE)
+    }
+
+    /// A bare scrape, into memory that is used again.
+    pub(crate) fn collect(&mut self, samples: &mut Samples) -> Result<(), Error> {
+        samples.clear();
+        self.collector.collect(&mut self.desk.cx(Instant::now() + PATIENCE), samples)
     }
 
     pub(crate) fn scrape_within(&mut self, timeout: Duration) -> Said {

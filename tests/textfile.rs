@@ -6,7 +6,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use crate::agent::{Agent, wait_for};
+use hostwarden::exposition::Samples;
+
+use crate::agent::{Agent, BINARY, wait_for};
+use crate::allocations::allocations;
 use crate::harness::Running;
 use crate::peers::{self, Program};
 
@@ -195,6 +198,70 @@ fn a_refusal_is_in_the_log_once_and_so_is_its_end() {
     assert!(!agent.get("/metrics").text().contains("hostwarden_textfile_error{"));
     agent.wait_for_log(&format!("msg=\"textfile no longer refused\" file={}", file.display()));
     assert_eq!(agent.log().matches("textfile refused").count(), 1);
+}
+
+#[test]
+fn samples_cost_no_allocations() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("job.prom");
+    let mut agent = start(directory.path(), "5m");
+    let mut counts = Vec::new();
+    for series in [1, 1000] {
+        let lines = (0..series).map(|n| format!("a{{n=\"{n}\"}} 1\n"));
+        replace(&file, &lines.collect::<String>());
+        let mut samples = Samples::default();
+        (0..5).for_each(|_| agent.collect(&mut samples).unwrap());
+        let mut run = || {
+            agent.collect(&mut samples).unwrap();
+        };
+        counts.push((0..5).map(|_| allocations(&mut run)).min().unwrap());
+        assert!(samples.len() >= series);
+    }
+    assert_eq!(counts[0], counts[1]);
+}
+
+/// A FUSE file system that nobody serves, in a mount namespace of the agent's own: whoever looks
+/// into it waits.
+#[test]
+fn a_directory_on_a_dead_mount_costs_itself_only() {
+    const MOUNT: &str = "mount -i -t fuse -o fd=0,rootmode=040000,user_id=0,group_id=0 dead \"$1\"";
+    let directory = tempfile::tempdir().unwrap();
+    let (good, dead) = (directory.path().join("good"), directory.path().join("dead"));
+    fs::create_dir(&good).unwrap();
+    fs::create_dir(&dead).unwrap();
+    write(&good.join("a.prom"), "a 1\n");
+    let Ok(server) = fs::OpenOptions::new().read(true).write(true).open("/dev/fuse") else {
+        eprintln!("left out: no /dev/fuse to make a dead mount with");
+        return;
+    };
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "sh", "-c", &format!("{MOUNT}; shift; exec \"$@\" < /dev/null"), "sh"])
+        .args([dead.as_os_str(), BINARY.as_ref()])
+        .args(["--web.listen-address=127.0.0.1:0", "--collector.disable-defaults"])
+        .arg("--collector.textfile")
+        .arg(format!("--collector.textfile.directory={}", dead.display()))
+        .arg(format!("--collector.textfile.directory={}", good.display()))
+        .stdin(server.try_clone().unwrap());
+    let agent = Agent::spawn(&mut command);
+    drop(command);
+    let reason = |what| {
+        format!(
+            "hostwarden_textfile_error{{file=\"{}\",line=\"\",reason=\"{what}\"}}",
+            dead.display()
+        )
+    };
+    for _ in 0..3 {
+        let said = agent.get("/metrics");
+        assert_eq!(said.sample("a"), Some(1.0));
+        assert_eq!(said.sample("node_textfile_scrape_error"), Some(1.0));
+        assert_eq!(said.sample("node_scrape_collector_success{collector=\"textfile\"}"), Some(1.0));
+        assert_eq!(said.sample(&reason("does not answer")), Some(1.0));
+    }
+    // Without anybody who could serve it, the kernel gives up, and the directory is tried again.
+    drop(server);
+    let gone = reason("transport endpoint is not connected");
+    wait_for("the end of the mount", || agent.get("/metrics").sample(&gone) == Some(1.0));
 }
 
 /// The golden texts' files, read by both programs.

@@ -1,14 +1,17 @@
 //! Samples that other programs leave in files, in the text format.
 //!
 //! A file is told whole or not at all, and never at the expense of another: what is wrong with it
-//! stands in the log once and in a metric for as long as it lasts.
+//! stands in the log once and in a metric for as long as it lasts. Directories are read on threads
+//! apart, because one may lie on a dead mount.
 
 mod file;
 mod source;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::collector::prelude::*;
+use crate::isolated::Crew;
 use file::{Block, Content, File, Told};
 use source::Source;
 
@@ -33,8 +36,9 @@ pub static SPEC: Spec = Spec::new(
         // The default, an empty text, means that there is none.
         directories.retain(|directory| !directory.is_empty());
         Ok(Box::new(TextFile {
-            sources: directories.iter().map(|_| Source::default()).collect(),
-            directories,
+            directories: directories.into_iter().map(Arc::from).collect(),
+            sources: Vec::new(),
+            crew: Crew::default(),
             keep: setup.flags.get(&KEEP),
             rows: Vec::new(),
             accepted: Vec::new(),
@@ -44,6 +48,10 @@ pub static SPEC: Spec = Spec::new(
         }))
     },
 );
+
+/// How long a scrape waits for a directory: one on a disk takes far less, and one on a dead mount
+/// never answers.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 static MTIME: Desc = gauge(
     "node_textfile_mtime_seconds",
@@ -67,8 +75,10 @@ static KEPT: Desc = gauge(
 );
 
 struct TextFile {
-    directories: Vec<String>,
+    directories: Vec<Arc<str>>,
+    /// In the order of the directories, without those that a hung mount has not given back.
     sources: Vec<Source>,
+    crew: Crew<Source>,
     keep: Duration,
     /// All families of all files, by name and then as they stand.
     rows: Vec<Row>,
@@ -98,13 +108,10 @@ struct Row {
 
 impl Collector for TextFile {
     fn collect(&mut self, cx: &mut Cx<'_>, out: &mut Samples) -> Result<()> {
-        let Self { directories, sources, keep, rows, accepted, help, faults, logged } = self;
-        for (source, directory) in sources.iter_mut().zip(&*directories) {
-            source.look(directory);
-        }
-        let sources: Vec<&Source> = sources.iter().collect();
-        faults.clear();
-        let files = Files { sources: &sources, now: cx.started, keep: *keep };
+        self.faults.clear();
+        self.look(cx.give_up_at().min(cx.started + PATIENCE));
+        let Self { sources, keep, rows, accepted, help, faults, logged, .. } = self;
+        let files = Files { sources, now: cx.started, keep: *keep };
         files.list(rows);
         for same in rows.chunk_by(|a, b| files.name(*a) == files.name(*b)) {
             files.accept(same, accepted, faults);
@@ -115,6 +122,29 @@ impl Collector for TextFile {
         log(faults, logged);
         std::mem::swap(faults, logged);
         Ok(())
+    }
+}
+
+impl TextFile {
+    /// Brings the directories up to date, each apart from the others.
+    fn look(&mut self, until: Instant) {
+        let Self { directories, sources, crew, faults, .. } = self;
+        for directory in &*directories {
+            // Asked first: one that comes back in between is welcome, and no second one is sent.
+            let is_away = crew.away_since(directory).is_some();
+            crew.welcome(sources);
+            if !is_away && !sources.iter().any(|source| source.directory == *directory) {
+                sources.push(Source::new(directory));
+            }
+        }
+        crew.run(sources, until);
+        sources.sort_unstable_by_key(|source| {
+            directories.iter().position(|directory| *directory == source.directory)
+        });
+        for directory in directories.iter().filter(|away| crew.away_since(away).is_some()) {
+            let what = "does not answer".to_owned();
+            faults.push(Fault { file: directory.to_string(), line: None, what });
+        }
     }
 }
 
@@ -149,7 +179,7 @@ impl Fault {
 /// What all files say at the time of a scrape.
 #[derive(Clone, Copy)]
 struct Files<'a> {
-    sources: &'a [&'a Source],
+    sources: &'a [Source],
     now: Instant,
     keep: Duration,
 }

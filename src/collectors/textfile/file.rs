@@ -299,3 +299,71 @@ fn value_of<'a>(name: &str, metric: &'a Metric<'_>) -> &'a str {
 fn refusal(line: u32, what: String) -> ParseError {
     ParseError { line, what, is_unfinished: false }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_not_read_again_once_its_timestamp_cannot_hide_a_change() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.prom");
+        let root = Root::new(directory.path());
+        let mut file = File::new("", "a.prom", String::new());
+        let mut buffer = Vec::new();
+        let start = Moment::now();
+        for (text, seconds, is_read) in [
+            (Some("a 1\n"), 0, true),
+            (None, 1, true),
+            (None, 2, true),
+            (None, 3, false),
+            (Some("a 1\na{b=\"c\"} 1\n"), 4, true),
+            (None, 5, true),
+            (None, 6, true),
+            (None, 600, false),
+            (Some("a x\n"), 601, true),
+            (None, 604, true),
+            (None, 605, false),
+            // Nobody can tell what the next write makes of a file that is being written.
+            (Some("a"), 606, true),
+            (Some(""), 607, true),
+        ] {
+            if let Some(text) = text {
+                std::fs::write(&path, text).unwrap();
+            }
+            let now = start.now + Duration::from_secs(seconds);
+            buffer.clear();
+            buffer.push(b'?');
+            file.look(&root, Moment { now, ..start }, &mut buffer);
+            assert_eq!(buffer != b"?", is_read, "after {seconds} s");
+        }
+    }
+
+    #[test]
+    fn contents_are_padded_and_have_their_lines() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("a"), "").unwrap();
+        let source = Root::new(directory.path()).open_regular("a").unwrap().identity;
+        let text = b"b{x=\"1\"} 1\n\nb{y=\"2\"} 2\n# HELP a A.\na 1\n";
+        let mut content = Content::default();
+        content.fill(text, source).unwrap();
+        let labels: Vec<Vec<(&[u8], &[u8])>> =
+            content.samples.iter().map(|sample| sample.labels().collect()).collect();
+        assert_eq!(
+            labels,
+            [
+                vec![(&b"x"[..], &b"1"[..]), (b"y", b"")],
+                vec![(b"x", b""), (b"y", b"2")],
+                vec![]
+            ]
+        );
+        let lines: Vec<_> = content.families.iter().map(|f| (f.line, f.has_help)).collect();
+        assert_eq!(lines, [(1, false), (5, true)]);
+        for (text, refusal) in [
+            ("a 1\na 1 5\n", "line 2: timestamps are not for textfiles"),
+            ("a{__b=\"\"} 1\n", "line 1: label name __b is reserved"),
+        ] {
+            assert_eq!(content.fill(text.as_bytes(), source).unwrap_err().to_string(), refusal);
+        }
+    }
+}

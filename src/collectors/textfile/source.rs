@@ -1,15 +1,20 @@
 //! The files below one value of `--collector.textfile.directory`.
 
+use std::sync::Arc;
+
 use super::Fault;
 use super::file::{File, Moment};
 use crate::collector::errno_text;
 use crate::host::glob::{Glob, join};
 use crate::host::{Listing, Root};
+use crate::isolated::Errand;
 
 const SUFFIX: &str = ".prom";
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Source {
+    /// As on the command line: a path or a pattern.
+    pub(super) directory: Arc<str>,
     found: Vec<String>,
     listing: Listing,
     buffer: Vec<u8>,
@@ -20,9 +25,26 @@ pub(super) struct Source {
 }
 
 impl Source {
+    pub(super) fn new(directory: &Arc<str>) -> Self {
+        Self {
+            directory: Arc::clone(directory),
+            found: Vec::new(),
+            listing: Listing::default(),
+            buffer: Vec::new(),
+            files: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+}
+
+impl Errand for Source {
+    fn key(&self) -> &Arc<str> {
+        &self.directory
+    }
+
     /// Brings every file up to date; one that is gone is forgotten.
-    pub(super) fn look(&mut self, directory: &str) {
-        let Self { found, listing, buffer, files, faults } = self;
+    fn run(&mut self) {
+        let Self { directory, found, listing, buffer, files, faults } = self;
         faults.clear();
         found.clear();
         if let Some(glob) = Glob::new(directory) {
@@ -30,7 +52,7 @@ impl Source {
         }
         // What matches nothing is meant literally.
         if found.is_empty() {
-            found.push(directory.to_owned());
+            found.push(directory.to_string());
         }
         let moment = Moment::now();
         let mut count = 0;
