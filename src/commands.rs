@@ -20,7 +20,7 @@ macro_rules! commands {
 }
 
 commands! {
-    passwd
+    completions man passwd
 }
 
 /// One command, as the command line, its help and the man page see it.

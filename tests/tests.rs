@@ -15,6 +15,8 @@ mod allocations;
 mod bus;
 /// The command line.
 mod cli;
+/// The manual page and the completions, as groff and the shells read them.
+mod completions;
 /// Sources that hold what no kernel writes.
 mod damage;
 /// Passwords, headers, the rate limit, and what becomes of them when files change.

@@ -6,33 +6,25 @@ use super::{all_flags, environment};
 use crate::collector::Enabled;
 use crate::collectors;
 use crate::commands::{self, Command, Run};
-use crate::flags::Definition;
+use crate::flags::{AnyFlag, Definition};
+
+/// What the program is for.
+pub const DESCRIPTION: &str = "Tells Prometheus everything this host has to say: node_exporter's \
+                               metrics, with a password and TLS of its own.";
 
 /// For the program as a whole.
 pub fn agent() -> String {
     let width = width();
-    let mut text = "usage: hostwarden [<flags>]\n       hostwarden COMMAND ...\n\n\
-                    Tells Prometheus everything this host has to say: node_exporter's metrics, with \
-                    a password and TLS of its own.\n\n\
-                    Commands (hostwarden COMMAND --help tells more):\n"
-        .to_owned();
+    let mut text = format!(
+        "usage: hostwarden [<flags>]\n       hostwarden COMMAND ...\n\n{DESCRIPTION}\n\n\
+         Commands (hostwarden COMMAND --help tells more):\n"
+    );
     for command in commands::ALL {
         write_item(&mut text, width, &synopsis(command), command.help);
     }
     text.push_str("\nFlags:\n");
-    write_item(&mut text, width, "-h, --help", "Print this text.");
-    write_item(&mut text, width, "--version", "Print the version.");
-    for flag in all_flags() {
-        write_flag(&mut text, width, flag.definition());
-    }
-    for spec in collectors::ALL {
-        let name = spec.name;
-        let state = match spec.enabled {
-            Enabled::On => "on",
-            Enabled::Off => "off",
-        };
-        let help = format!("The {name} collector: {} (default: {state}).", spec.reads);
-        write_item(&mut text, width, &format!("--[no-]collector.{name}"), &help);
+    for (head, description) in agent_flags() {
+        write_item(&mut text, width, &head, &description);
     }
     text
 }
@@ -42,14 +34,42 @@ pub fn command(command: &Command) -> String {
     let width = width();
     let mut text =
         format!("usage: hostwarden {}\n\n{}\n\nFlags:\n", synopsis(command), command.help);
-    write_item(&mut text, width, "-h, --help", "Print this text.");
-    for flag in command.flags {
-        write_flag(&mut text, width, flag.definition());
+    for (head, description) in command_flags(command) {
+        write_item(&mut text, width, &head, &description);
     }
     if let Run::Agent(_) = command.run {
         text.push_str("  and those of a start: hostwarden --help\n");
     }
     text
+}
+
+/// The flags of a start as they are shown: each as it is typed, and what it does.
+pub fn agent_flags() -> impl Iterator<Item = (String, String)> {
+    let version = ("--version".to_owned(), "Print the version.".to_owned());
+    let collectors = collectors::ALL.iter().map(|spec| {
+        let name = spec.name;
+        let state = match spec.enabled {
+            Enabled::On => "on",
+            Enabled::Off => "off",
+        };
+        let help = format!("The {name} collector: {} (default: {state}).", spec.reads);
+        (format!("--[no-]collector.{name}"), help)
+    });
+    [print_help(), version].into_iter().chain(all_flags().filter_map(shown)).chain(collectors)
+}
+
+/// A command's own flags, as they are shown.
+pub fn command_flags(command: &Command) -> impl Iterator<Item = (String, String)> {
+    [print_help()].into_iter().chain(command.flags.iter().copied().filter_map(shown))
+}
+
+fn print_help() -> (String, String) {
+    ("-h, --help".to_owned(), "Print this text.".to_owned())
+}
+
+fn shown(flag: &dyn AnyFlag) -> Option<(String, String)> {
+    let definition = flag.definition();
+    (!definition.hidden).then(|| (head(definition), description(definition)))
 }
 
 /// `passwd [<flags>] USER`
@@ -69,12 +89,6 @@ fn width() -> usize {
             Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
         })
         .unwrap_or(USUAL)
-}
-
-fn write_flag(text: &mut String, width: usize, definition: &Definition) {
-    if !definition.hidden {
-        write_item(text, width, &head(definition), &description(definition));
-    }
 }
 
 fn head(definition: &Definition) -> String {
