@@ -13,9 +13,9 @@ use crate::collectors;
 use crate::commands::{self, Call, Given, Run};
 use crate::flags::{self, AnyFlag, Definition, Flag, Values};
 use crate::host::{Paths, Root};
-use crate::log;
 use crate::web::own::{CONTRACT, VERSION, platform};
 use crate::web::{self, door, listen, metrics, security};
+use crate::{log, services};
 
 static DISABLE_DEFAULTS: Flag<bool> = flags::switch(
     "collector.disable-defaults",
@@ -67,10 +67,19 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Action, St
 
 /// Every flag that belongs to no collector.
 pub fn general_flags() -> impl Iterator<Item = &'static dyn AnyFlag> + Clone {
-    [web::FLAGS, listen::FLAGS, security::FLAGS, door::FLAGS, metrics::FLAGS, FLAGS, log::FLAGS]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        web::FLAGS,
+        listen::FLAGS,
+        security::FLAGS,
+        door::FLAGS,
+        metrics::FLAGS,
+        services::FLAGS,
+        FLAGS,
+        log::FLAGS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 /// Every flag but the switches of the collectors themselves.

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -148,6 +149,11 @@ impl Cx<'_> {
         self.deadline - self.deadline.saturating_duration_since(self.started) / 20
     }
 
+    /// How often the agent was told to read its files again.
+    pub fn reloads(&self) -> u64 {
+        self.shared.reloads.load(Ordering::Relaxed)
+    }
+
     /// The network links as they are in this scrape.
     pub fn links(&self) -> Result<Arc<Links>> {
         self.shared.links.since(self.started, self.give_up_at())
@@ -163,9 +169,11 @@ impl Cx<'_> {
     }
 }
 
-/// Sources read once a scrape, whichever collector comes first.
+/// What all collectors share: sources read once a scrape, whichever collector comes first.
 #[derive(Debug, Default)]
 pub struct Shared {
+    /// Collectors that keep what they read in a file compare it with what they have seen.
+    pub reloads: AtomicU64,
     pub links: links::Source,
     /// Handed out to be kept while calls about the mounts hang.
     pub mounts: PerScrape<Arc<Mounts>>,

@@ -3,15 +3,26 @@
 use crate::collector::Spec;
 
 macro_rules! collectors {
-    ($($name:ident)*) => {
-        $(pub mod $name;)*
+    ($($name:ident $(@ $home:ident)?)*) => {
+        $(bring!($name $($home)?);)*
 
         /// Every collector there is.
         pub static ALL: &[&Spec] = &[$(&$name::SPEC),*];
     };
 }
 
+/// A file of this folder, or of another.
+macro_rules! bring {
+    ($name:ident) => {
+        pub mod $name;
+    };
+    ($name:ident $home:ident) => {
+        use crate::$home::$name;
+    };
+}
+
 collectors! {
+    apache @ services
     arp
     bonding
     conntrack
@@ -31,6 +42,7 @@ collectors! {
     netstat
     nfs
     nfsd
+    nginx @ services
     ntp
     os
     perf

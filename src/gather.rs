@@ -114,6 +114,7 @@ impl fmt::Display for FilterError {
 pub struct Gatherer {
     entries: Vec<Arc<Entry>>,
     known: Vec<&'static str>,
+    shared: Arc<Shared>,
     pool: Arc<Pool<Work>>,
 }
 
@@ -138,7 +139,7 @@ impl Gatherer {
         // What a user's file says never displaces what the kernel says.
         entries.sort_by_key(|entry| (entry.name == "textfile", entry.name));
         let known = known.iter().map(|spec| spec.name).collect();
-        Ok(Self { entries, known, pool: Arc::default() })
+        Ok(Self { entries, known, shared, pool: Arc::default() })
     }
 
     /// Names of the enabled collectors, sorted.
@@ -146,6 +147,12 @@ impl Gatherer {
         let mut names: Vec<_> = self.entries.iter().map(|entry| entry.name).collect();
         names.sort_unstable();
         names
+    }
+
+    /// Has collectors read their own files again, and look again for what they look for, when they
+    /// run next.
+    pub fn reload(&self) {
+        self.shared.reloads.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether `filter` names only collectors that run here.

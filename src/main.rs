@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use hostwarden::cli::{self, Action, Settings};
+use hostwarden::gather::Gatherer;
 use hostwarden::host;
 use hostwarden::start::{self, Prepared};
 use hostwarden::web::Site;
@@ -65,7 +66,7 @@ async fn run(settings: &Settings) -> Result<(), String> {
         tracing::info!(http2 = false, address = %listener.address(), "TLS is disabled.");
         serving.spawn(listener.serve(Arc::clone(&site), stopped.clone()));
     }
-    signals.wait_for_the_end(&site).await;
+    signals.wait_for_the_end(&site, &gatherer).await;
     // Nobody listens any more when every listener has already ended.
     let _ = stop.send(true);
     serving.join_all().await;
@@ -101,12 +102,15 @@ impl Signals {
     }
 
     /// Returns on SIGTERM or SIGINT. SIGHUP asks for a reload.
-    async fn wait_for_the_end(&mut self, site: &Site) {
+    async fn wait_for_the_end(&mut self, site: &Site, gatherer: &Gatherer) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => site.reload().await,
+                _ = self.hangup.recv() => {
+                    gatherer.reload();
+                    site.reload().await;
+                }
             }
         }
     }

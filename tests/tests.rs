@@ -49,6 +49,8 @@ mod perf;
 mod registry;
 /// The alert rules, as promtool judges them.
 mod rules;
+/// The collectors apache and nginx against servers in this process and real ones.
+mod services;
 /// The collector supervisord against a server in this process.
 mod supervisord;
 /// The collectors systemd and logind against a real dbus-daemon.

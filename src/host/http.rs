@@ -164,6 +164,11 @@ impl Line {
         Self { endpoint, kept: None }
     }
 
+    /// Lets the connection go.
+    pub fn hang_up(&mut self) {
+        self.kept = None;
+    }
+
     async fn ask(
         &mut self,
         ask: &Ask,

@@ -216,7 +216,7 @@ pub fn parse(bytes: &[u8], folder: &Path) -> Result<WebConfig, Error> {
 }
 
 /// The bytes of a small file.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     /// A password file of a hundred thousand users fits.
     const SIZE_MAX: u64 = 16 << 20;
 

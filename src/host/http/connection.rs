@@ -121,10 +121,10 @@ fn request(endpoint: &Endpoint, ask: &Ask) -> Request<Full<Bytes>> {
     *request.method_mut() = ask.method.clone();
     *request.uri_mut() = endpoint.path.clone().into();
     let headers = request.headers_mut();
+    headers.clone_from(&ask.headers);
     if let Some(authorization) = &endpoint.authorization {
         headers.insert(AUTHORIZATION, authorization.clone());
     }
-    headers.extend(ask.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
     headers.insert(HOST, endpoint.host.clone());
     request
 }

@@ -38,7 +38,11 @@ impl Endpoint {
         let authority = uri.authority().ok_or("no host")?;
         let (user, _) = authority.as_str().rsplit_once('@').unwrap_or_default();
         let host = authority.host().trim_matches(['[', ']']).to_owned();
-        let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let port = match without_user(authority).strip_prefix(authority.host()) {
+            Some("" | ":") => Some(if is_tls { 443 } else { 80 }),
+            _ => authority.port_u16(),
+        };
+        let port = port.ok_or("no such port")?;
         let path = uri.path_and_query().cloned();
         Ok(Self {
             socket: Socket::Tcp { host, port, is_tls },
@@ -149,7 +153,7 @@ mod tests {
         // joe:a:b
         assert_eq!(endpoint.authorization.unwrap(), "Basic am9lOmE6Yg==");
         assert_eq!(Endpoint::parse("https://host/").unwrap().socket, socket("host", 443, true));
-        for url in ["", "localhost:9001", "/RPC2", "ftp://host/", "http://"] {
+        for url in ["", "localhost:9001", "/RPC2", "ftp://host/", "http://", "http://h:99999/"] {
             assert!(Endpoint::parse(url).is_err(), "{url}");
         }
     }
