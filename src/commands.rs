@@ -20,7 +20,7 @@ macro_rules! commands {
 }
 
 commands! {
-    completions man passwd
+    completions man passwd textfile_write
 }
 
 /// One command, as the command line, its help and the man page see it.

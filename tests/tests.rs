@@ -57,6 +57,8 @@ mod supervisord;
 mod systemd;
 /// The collector textfile: files as cron jobs write them.
 mod textfile;
+/// Expositions that become textfiles.
+mod textfile_write;
 /// The systemd units, as systemd itself reads them.
 mod units;
 /// The endpoint over real sockets.

@@ -74,6 +74,13 @@ static KEPT: Desc = gauge(
     &["file"],
 );
 
+/// Whether a file with this text would be told whole, and has anything to tell.
+pub fn check(text: &[u8]) -> std::result::Result<(), String> {
+    let mut content = Content::default();
+    content.read(text).map_err(|error| error.to_string())?;
+    if content.families.is_empty() { Err("no sample".to_owned()) } else { Ok(()) }
+}
+
 struct TextFile {
     directories: Vec<Arc<str>>,
     /// In the order of the directories, without those that a hung mount has not given back.

@@ -219,6 +219,11 @@ impl Content {
     fn fill(&mut self, text: &[u8], source: Identity) -> Result<(), ParseError> {
         self.clear();
         self.source = Some(source);
+        self.read(text)
+    }
+
+    /// Adds what a text says to an empty content.
+    pub(super) fn read(&mut self, text: &[u8]) -> Result<(), ParseError> {
         let exposition = parse(text)?;
         if let Some(line) = exposition.timestamped {
             return Err(refusal(line, "timestamps are not for textfiles".to_owned()));
