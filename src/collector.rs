@@ -1,5 +1,6 @@
 //! What a collector is: a name, flags, a constructor, and one call that pushes samples.
 
+pub mod attribute;
 pub mod filter;
 pub mod tally;
 
@@ -24,6 +25,7 @@ use crate::host::{Paths, Root, Roots};
 /// All that a collector's file brings into scope.
 pub mod prelude {
     pub use super::Enabled::{Off, On};
+    pub use super::attribute::{Told, join, told};
     pub use super::filter::Filter;
     pub use super::{AbsentIsNoData, Collector, Cx, Error, Result, Setup, Spec};
     pub use crate::exposition::{

@@ -1,30 +1,41 @@
 //! Names of metrics made of other things' names.
 
+use super::LabelValue;
+
 /// The text with every run of other bytes than letters, digits and `_`, and the `_` around it, as
 /// one `_`. A digit in front is left there: the name it becomes part of begins with something else.
-pub fn sanitized(text: &[u8]) -> String {
-    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let mut name = String::with_capacity(text.len());
-    // An `_` that stands for a run is not part of the next one.
-    let (mut at, mut settled) = (0, 0);
-    while at < text.len() {
-        if is_word(text[at]) {
-            name.push(char::from(text[at]));
-            at += 1;
-            continue;
-        }
-        let count = |rest: &[u8], is_part: &dyn Fn(u8) -> bool| {
-            rest.iter().take_while(|&&byte| is_part(byte)).count()
+pub struct Sanitized<'a>(pub &'a [u8]);
+
+impl LabelValue for Sanitized<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        let count = |text: &[u8], is_part: &dyn Fn(&u8) -> bool| {
+            text.iter().take_while(|&byte| is_part(byte)).count()
         };
-        at += count(&text[at..], &|byte| !is_word(byte));
-        at += count(&text[at..], &|byte| byte == b'_');
-        while name.len() > settled && name.ends_with('_') {
-            name.pop();
+        let mut rest = self.0;
+        while !rest.is_empty() {
+            let words = count(rest, &is_word);
+            let (words, after) = rest.split_at(words);
+            let others = count(after, &|byte| !is_word(byte));
+            if others == 0 {
+                out.extend_from_slice(words);
+                return;
+            }
+            let around = words.iter().rev().take_while(|&&byte| byte == b'_').count();
+            out.extend_from_slice(&words[..words.len() - around]);
+            out.push(b'_');
+            let after = &after[others..];
+            rest = &after[count(after, &|byte| *byte == b'_')..];
         }
-        name.push('_');
-        settled = name.len();
     }
-    name
+}
+
+/// Likewise, for a name that is kept.
+pub fn sanitized(text: &[u8]) -> String {
+    let mut name = Vec::with_capacity(text.len());
+    Sanitized(text).write(&mut name);
+    // Words of ASCII and nothing else.
+    String::from_utf8(name).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Lines and fields of a kernel file, read in place; every error names the file and the token.
 
 use crate::collector::{Error, Result};
+use crate::exposition::LabelValue;
 use crate::number;
 
 /// The longest line that the original's scanner takes: 64 KiB less the newline.
@@ -147,6 +148,18 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
+/// As a label: the words that are left, with one space between them.
+impl LabelValue for Fields<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        for (at, word) in self.clone().enumerate() {
+            if at > 0 {
+                out.push(b' ');
+            }
+            out.extend_from_slice(word.bytes);
+        }
+    }
+}
+
 /// A number as the original's parsers read it.
 pub trait Number: Sized {
     fn from_bytes(text: &[u8]) -> Option<Self>;
@@ -258,6 +271,9 @@ mod tests {
         assert_eq!(fields.parse::<i64>().unwrap(), -2);
         assert_eq!(fields.parse::<AnyBase<u64>>().unwrap().0, 31);
         assert_eq!(fields.rest(), b"2.5");
+        let mut rest = Vec::new();
+        text("-2 \t 0x1f ").fields().write(&mut rest);
+        assert_eq!(rest, b"-2 0x1f");
         assert_eq!(fields.parse_next::<f64>().unwrap(), Some(2.5));
         assert_eq!(fields.parse_next::<f64>().unwrap(), None);
     }

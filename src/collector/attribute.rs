@@ -1,0 +1,66 @@
+//! Attributes of sysfs: one file, one value. Where a directory is full of numbers, a table says
+//! what each is told as.
+
+use rustix::io::Errno;
+
+use super::{Cx, Error, Result};
+use crate::exposition::{Desc, LabelValue, Samples};
+use crate::host::cursor::Text;
+
+/// A file with a number, and the family that tells it.
+#[derive(Debug)]
+pub struct Told {
+    pub file: &'static str,
+    pub desc: Desc,
+    per: f64,
+}
+
+/// The number is told as it is.
+pub const fn told(file: &'static str, desc: Desc) -> Told {
+    Told { file, desc, per: 1.0 }
+}
+
+impl Told {
+    /// So many of the kernel's units make one of the family's.
+    #[must_use]
+    pub const fn per(self, per: f64) -> Self {
+        Self { per, ..self }
+    }
+
+    pub fn push(&'static self, labels: &[&dyn LabelValue], number: f64, out: &mut Samples) {
+        out.push(&self.desc, labels, number / self.per);
+    }
+
+    /// What a file is told as, if anything.
+    pub fn find(table: &'static [Told], file: &str) -> Option<&'static Told> {
+        table.iter().find(|told| told.file == file)
+    }
+}
+
+impl Cx<'_> {
+    /// The attribute at the path that these parts make.
+    pub fn attribute(&mut self, path: &[&str]) -> Result<Text<'_>> {
+        join(self.path, path);
+        self.sys.attribute(self.path, self.text)
+    }
+
+    /// The attribute at that path; nothing where reading it ends with one of `untold`.
+    pub fn attribute_unless(
+        &mut self,
+        untold: &[Errno],
+        path: &[&str],
+    ) -> Result<Option<Text<'_>>> {
+        join(self.path, path);
+        match self.sys.try_attribute(self.path, self.text) {
+            Ok(text) => Ok(Some(text)),
+            Err(errno) if untold.contains(&errno) => Ok(None),
+            Err(errno) => Err(Error::io(self.path, errno)),
+        }
+    }
+}
+
+/// Sets a path that is kept.
+pub fn join(path: &mut String, parts: &[&str]) {
+    path.clear();
+    path.extend(parts.iter().copied());
+}
