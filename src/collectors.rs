@@ -27,7 +27,10 @@ collectors! {
     bonding
     conntrack
     cpu
+    cpu_vulnerabilities
     cpufreq
+    dmi
+    edac
     entropy
     filefd
     filesystem
@@ -37,6 +40,7 @@ collectors! {
     loadavg
     logind
     meminfo
+    meminfo_numa
     netclass
     netdev
     netstat
@@ -46,8 +50,10 @@ collectors! {
     ntp
     os
     perf
+    powersupplyclass
     pressure
     processes
+    rapl
     runit
     schedstat
     sockstat
@@ -64,6 +70,7 @@ collectors! {
     udp_queues
     uname
     vmstat
+    watchdog
     xfrm
 }
 

@@ -57,7 +57,7 @@ impl Names {
     /// Looks the names up; nothing where the entry is no directory or has no name.
     pub(super) fn look_up(&mut self, cx: &mut Cx<'_>) -> Option<()> {
         let Self { entry, place, device, bus, driver, base, .. } = self;
-        set_path(cx.path, entry, "");
+        join(cx.path, &[DIRECTORY, "/", entry]);
         let now = cx.sys.try_link(cx.path, cx.text).unwrap_or_default();
         if !cx.sys.is_live() || now.is_empty() || place != now {
             place.clear();
@@ -65,7 +65,7 @@ impl Names {
             if !cx.sys.is_directory(cx.path) {
                 return None;
             }
-            set_path(cx.path, entry, "/device");
+            join(cx.path, &[DIRECTORY, "/", entry, "/device"]);
             device.clear();
             bus.clear();
             bus.push_str(entry);
@@ -76,7 +76,7 @@ impl Names {
                 }
             }
         }
-        set_path(cx.path, entry, "/name");
+        join(cx.path, &[DIRECTORY, "/", entry, "/name"]);
         driver.clear();
         if let Ok(text) = cx.sys.read(cx.path, cx.text) {
             driver.extend_from_slice(text.trim().bytes);
@@ -87,7 +87,7 @@ impl Names {
             Clean(driver).write(base);
         }
         if base.is_empty() {
-            set_path(cx.path, entry, "");
+            join(cx.path, &[DIRECTORY, "/", entry]);
             let directory = cx.sys.real_path(cx.path).ok()?;
             Clean(directory.file_name()?.as_encoded_bytes()).write(base);
         }
@@ -142,11 +142,6 @@ fn write_device(path: &Path, out: &mut Vec<u8>) {
 fn adapter(path: &Path) -> Option<&str> {
     let adapter = path.parent()?.file_name()?.to_str()?;
     adapter.starts_with("i2c-").then_some(adapter)
-}
-
-fn set_path(path: &mut String, entry: &str, file: &str) {
-    path.clear();
-    path.extend([DIRECTORY, "/", entry, file]);
 }
 
 #[cfg(test)]

@@ -127,8 +127,7 @@ impl Readings {
     pub(super) fn read(&mut self, sys: &mut Root, directory: &str, entry: &str) -> Result<()> {
         self.rows.clear();
         self.bytes.clear();
-        self.directory.clear();
-        self.directory.extend([directory, "/", entry]);
+        join(&mut self.directory, &[directory, "/", entry]);
         self.read_directory(sys)?;
         self.directory.push_str("/device");
         if sys.exists(&self.directory) {
@@ -150,8 +149,7 @@ impl Readings {
         sys.list(directory, files)?;
         for file in files.iter().filter(|file| !file.is_directory()) {
             let Some((kind, number, property)) = parse(file.name) else { continue };
-            path.clear();
-            path.extend([directory, "/", file.name]);
+            join(path, &[directory, "/", file.name]);
             // Drivers answer a sensor that is asleep or unplugged with every errno there is.
             let Ok(value) = sys.try_attribute_untrimmed(path, buffer) else { continue };
             let property = push(bytes, property.as_bytes());
