@@ -61,6 +61,7 @@ collectors! {
     softnet
     stat
     supervisord
+    swap
     sysctl
     systemd
     textfile
@@ -72,6 +73,8 @@ collectors! {
     vmstat
     watchdog
     xfrm
+    xfs
+    zfs
 }
 
 /// The collector of that name.
