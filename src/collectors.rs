@@ -44,6 +44,7 @@ collectors! {
     netclass
     netdev
     netstat
+    network_route
     nfs
     nfsd
     nginx @ services
@@ -53,6 +54,7 @@ collectors! {
     powersupplyclass
     pressure
     processes
+    qdisc
     rapl
     runit
     schedstat
@@ -64,6 +66,7 @@ collectors! {
     swap
     sysctl
     systemd
+    tcpstat
     textfile
     thermal_zone
     time

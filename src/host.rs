@@ -10,6 +10,7 @@ pub mod cursor;
 pub mod dbus;
 pub mod glob;
 pub mod http;
+pub mod json;
 mod memory;
 pub mod mounts;
 pub mod netlink;

@@ -81,11 +81,13 @@ fn a_flag_of_a_command_that_a_start_has_too_is_the_same_flag() {
 const WITHOUT_GOLDEN: &[(&str, &str)] = &[
     ("apache", "asks a server: tests/services"),
     ("logind", "asks over D-Bus: tests/systemd.rs"),
+    ("network_route", "asks the kernel: tests/network.rs"),
     ("nginx", "asks a server: tests/services"),
     ("ntp", "asks a server: tests/ntp.rs"),
     ("perf", "counts by system calls: tests/perf.rs, on the running kernel"),
     ("supervisord", "asks a server: tests/supervisord.rs"),
     ("systemd", "asks over D-Bus: tests/systemd.rs"),
+    ("tcpstat", "asks the kernel: tests/network.rs"),
     ("time", "the clock moves on; its own tests lay out the devices and the zones"),
     ("timex", "the kernel's clock discipline; its own tests check the units"),
     ("uname", "the running kernel; its own test compares with /proc"),

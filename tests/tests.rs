@@ -37,6 +37,8 @@ mod links;
 mod live;
 /// Network and mount namespaces of a test's own.
 mod namespace;
+/// What the kernel says of the network.
+mod network;
 /// The collector ntp against a server in this process.
 mod ntp;
 /// Setting passwords, at a terminal and from standard input.

@@ -37,6 +37,25 @@ impl Filter {
     }
 }
 
+/// The pattern of a flag, or with a warning that of its old name; not of both.
+pub fn renamed(
+    flags: &Values,
+    old: &Flag<Option<Pattern>>,
+    new: &Flag<Option<Pattern>>,
+) -> Result<Option<Pattern>, String> {
+    let (given, old_given) = (flags.get(new), flags.get(old));
+    let is_given = given.is_some() && flags.is_given(new.name());
+    let (old, new) = (old.name(), new.name());
+    if old_given.is_none() {
+        return Ok(given);
+    }
+    if is_given {
+        return Err(format!("--{old} and --{new} are mutually exclusive"));
+    }
+    tracing::warn!("--{old} is DEPRECATED and will be removed in 2.0.0, use --{new}");
+    Ok(old_given)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

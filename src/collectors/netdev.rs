@@ -3,6 +3,7 @@
 mod address;
 mod alias;
 
+use crate::collector::filter::renamed;
 use crate::collector::prelude::*;
 use crate::host::netlink::links::COUNTERS;
 use address::Addresses;
@@ -58,8 +59,8 @@ pub static SPEC: Spec = Spec::new(
         &LABEL_IFALIAS,
     ],
     |setup| {
-        let include = renamed(setup, &OLD_INCLUDE, &INCLUDE)?;
-        let exclude = renamed(setup, &OLD_EXCLUDE, &EXCLUDE)?;
+        let include = renamed(setup.flags, &OLD_INCLUDE, &INCLUDE)?;
+        let exclude = renamed(setup.flags, &OLD_EXCLUDE, &EXCLUDE)?;
         if include.is_some() && exclude.is_some() {
             return Err("device-exclude & device-include are mutually exclusive".to_owned());
         }
@@ -81,24 +82,6 @@ pub static SPEC: Spec = Spec::new(
         }))
     },
 );
-
-/// The pattern under its new name, or under the old one with a warning.
-fn renamed(
-    setup: &Setup<'_>,
-    old: &Flag<Option<Pattern>>,
-    new: &Flag<Option<Pattern>>,
-) -> Result<Option<Pattern>, String> {
-    let (given, old_given) = (setup.flags.get(new), setup.flags.get(old));
-    let (old, new) = (old.name(), new.name());
-    match (given, old_given) {
-        (given, None) => Ok(given),
-        (None, given) => {
-            tracing::warn!("--{old} is DEPRECATED and will be removed in 2.0.0, use --{new}");
-            Ok(given)
-        }
-        (Some(_), Some(_)) => Err(format!("--{old} and --{new} are mutually exclusive")),
-    }
-}
 
 macro_rules! counters {
     ($($static:ident $name:literal $help:literal;)*) => {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
+use crate::collector::filter::renamed;
 use crate::collector::prelude::*;
 use crate::collector::tally::Tally;
 use crate::flags::Values;
@@ -145,8 +146,8 @@ impl Systemd {
     fn new(flags: &Values) -> Result<Self, String> {
         let way = if flags.get(&PRIVATE) { Way::Private } else { Way::Either };
         Ok(Self {
-            include: pattern(flags, &INCLUDE, &OLD_INCLUDE)?,
-            exclude: pattern(flags, &EXCLUDE, &OLD_EXCLUDE)?,
+            include: pattern(flags, &OLD_INCLUDE, &INCLUDE)?,
+            exclude: pattern(flags, &OLD_EXCLUDE, &EXCLUDE)?,
             tells_tasks: flags.get(&TASKS),
             tells_restarts: flags.get(&RESTARTS),
             tells_start_times: flags.get(&START_TIMES),
@@ -157,26 +158,13 @@ impl Systemd {
     }
 }
 
-/// The pattern under its new name or its old one, for the whole of a name.
+/// The pattern, for the whole of a name.
 fn pattern(
     flags: &Values,
-    new: &Flag<Option<Pattern>>,
     old: &Flag<Option<Pattern>>,
+    new: &Flag<Option<Pattern>>,
 ) -> Result<Pattern, String> {
-    let pattern = match flags.get(old) {
-        None => flags.get(new),
-        Some(_) if flags.is_given(new.name()) => {
-            return Err(format!("--{} and --{} are mutually exclusive", old.name(), new.name()));
-        }
-        Some(pattern) => {
-            tracing::warn!(
-                "--{} is DEPRECATED and will be removed in 2.0.0, use --{}",
-                old.name(),
-                new.name()
-            );
-            Some(pattern)
-        }
-    };
+    let pattern = renamed(flags, old, new)?;
     Pattern::anchored(pattern.as_ref().map_or("", Pattern::as_str))
 }
 

@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn lines_keep_empty_ones_and_need_no_last_newline() {
         let lines = |input| text(input).lines().map(|line| line.bytes.len()).collect::<Vec<_>>();
-        assert_eq!(lines(""), []);
+        assert!(lines("").is_empty());
         assert_eq!(lines("a\n"), [1]);
         assert_eq!(lines("a\n\nbc"), [1, 0, 2]);
     }
