@@ -86,6 +86,14 @@ pub struct Gathered {
     pub own: Samples,
 }
 
+impl Gathered {
+    /// All samples, in the order in which they win, behind those of the agent itself.
+    pub fn sources<'a>(&'a self, agent: &'a Samples) -> Vec<&'a Samples> {
+        let answers = self.answers.iter().map(|answer| &answer.samples);
+        [agent, &self.own].into_iter().chain(answers).collect()
+    }
+}
+
 /// Which collectors a scrape wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Filter {

@@ -100,9 +100,10 @@ impl Site {
             path if self.is_metrics(path) => self.metrics.answer(request).await,
             HEALTH_PATH => plain(StatusCode::OK, "hostwarden is healthy.\n"),
             "/-/ready" => plain(StatusCode::OK, "hostwarden is ready.\n"),
-            "/" => html(overview::page(&self.telemetry_path)),
             _ if self.telemetry_path == "/" => self.metrics.answer(request).await,
-            _ => plain(StatusCode::NOT_FOUND, "404 page not found\n"),
+            "/" => overview::answer(&self.metrics, &self.telemetry_path).await,
+            path => overview::asset(path)
+                .unwrap_or_else(|| plain(StatusCode::NOT_FOUND, "404 page not found\n")),
         }
     }
 
@@ -123,13 +124,6 @@ pub fn plain(status: StatusCode, text: impl Into<Bytes>) -> Answer {
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    answer
-}
-
-fn html(text: String) -> Answer {
-    let mut answer = Response::new(Full::new(text.into()));
-    let html = HeaderValue::from_static("text/html; charset=UTF-8");
-    answer.headers_mut().insert(CONTENT_TYPE, html);
     answer
 }
 

@@ -182,7 +182,7 @@ fn series_order(a: SampleRef<'_>, b: SampleRef<'_>) -> Ordering {
 }
 
 /// Whether two samples of one family have the same labels, but for `le` and `quantile`.
-pub(super) fn is_same_series(a: SampleRef<'_>, b: SampleRef<'_>) -> bool {
+pub fn is_same_series(a: SampleRef<'_>, b: SampleRef<'_>) -> bool {
     let has_same_names = || {
         a.is_same_definition(b)
             || (0..a.series_label_count()).all(|at| a.label_name(at) == b.label_name(at))

@@ -90,13 +90,7 @@ impl Metrics {
         }
         let Ok(slot) = self.slot() else {
             self.own.requests.with_label_values(&["503"]).inc();
-            return plain(
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!(
-                    "Limit of concurrent requests reached ({}), try again later.\n",
-                    self.max_requests
-                ),
-            );
+            return self.refusal();
         };
         let _in_flight = InFlight::new(&self.own);
         let deadline = arrived + self.patience(request.headers());
@@ -104,6 +98,35 @@ impl Metrics {
         let answer = self.encode(gathered, slot, request.headers()).await;
         self.own.requests.with_label_values(&[answer.status().as_str()]).inc();
         answer
+    }
+
+    /// Gathers as for a scrape, and draws something of it on a worker. Counts among the scrapes
+    /// that run, but not among those that were answered.
+    pub async fn show<T: Send + 'static>(
+        &self,
+        draw: impl FnOnce(&Gathered, &Samples) -> T + Send + 'static,
+    ) -> Result<T, Answer> {
+        let Ok(_slot) = self.slot() else { return Err(self.refusal()) };
+        let deadline = Instant::now() + self.timeout;
+        let gathered = self.gatherer.gather(&Filter::All, deadline).await;
+        let (own, door) = (Arc::clone(&self.own), Arc::clone(&self.door));
+        let work = move || {
+            let mut samples = Samples::default();
+            own.push(&mut samples);
+            door.push(&mut samples);
+            draw(&gathered, &samples)
+        };
+        self.gatherer.run(work).await.ok_or_else(|| {
+            plain(StatusCode::INTERNAL_SERVER_ERROR, "The page could not be drawn.\n")
+        })
+    }
+
+    fn refusal(&self) -> Answer {
+        let max = self.max_requests;
+        plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("Limit of concurrent requests reached ({max}), try again later.\n"),
+        )
     }
 
     fn slot(&self) -> Result<Option<OwnedSemaphorePermit>, TryAcquireError> {
@@ -228,10 +251,7 @@ impl Encoder {
             own.push(&mut self.own);
             door.push(&mut self.own);
         }
-        let sources: Vec<&Samples> = [&self.own, &gathered.own]
-            .into_iter()
-            .chain(gathered.answers.iter().map(|answer| &answer.samples))
-            .collect();
+        let sources = gathered.sources(&self.own);
         self.merge.build(&sources);
         let plain = if is_gzip { &mut self.text } else { &mut *body };
         plain.clear();
