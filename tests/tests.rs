@@ -11,6 +11,8 @@
 mod agent;
 /// What a scrape allocates.
 mod allocations;
+/// The page at `/` in Chromium.
+mod browser;
 /// A D-Bus of the test's own.
 mod bus;
 /// The command line.
