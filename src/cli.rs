@@ -168,7 +168,8 @@ fn start(words: &[String]) -> Result<Action, String> {
     let without_defaults = values.get(&DISABLE_DEFAULTS);
     let mut enabled = Vec::new();
     for spec in collectors::ALL {
-        let is_default = !without_defaults && spec.enabled == Enabled::On;
+        let is_default = !without_defaults && spec.enabled == Enabled::On
+            || services::is_wanted(spec.name, &values);
         if switched(&matches, &switch_name(spec))?.unwrap_or(is_default) {
             enabled.push(spec.name);
         }

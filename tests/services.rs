@@ -1,15 +1,26 @@
 //! The collectors apache and nginx: against servers that behave badly, and against the real ones.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use hostwarden::host::Paths;
+use rustix::process::Signal;
 
+use crate::agent::{Agent, Response, wait_for};
 use crate::harness::Running;
+use crate::namespace;
+use crate::peers::free_port;
 
+/// What Apache itself says.
+mod apache;
 /// How pages are asked for, and what may go wrong.
 mod asking;
 /// A server that answers what a test likes.
 mod fake;
+/// What nginx itself says.
+mod nginx;
+/// Apache and nginx, started for a test.
+mod real;
 
 const APACHE_URI: &str = "collector.apache.scrape-uri";
 const NGINX_URI: &str = "collector.nginx.scrape-uri";
@@ -37,4 +48,86 @@ fn file(directory: &Path, name: &str, content: &str) -> String {
     let path = directory.join(name);
     std::fs::write(&path, content).unwrap();
     path.to_str().unwrap().to_owned()
+}
+
+/// Both servers with a status page each, and the agent's flags to read them.
+fn both_servers() -> ([real::Server; 2], Vec<String>) {
+    let ports = [free_port(), free_port()];
+    let apache = real::apache("event", &[], &format!("Listen 127.0.0.1:{}", ports[0]));
+    let nginx = real::nginx(&format!(
+        "server {{ listen 127.0.0.1:{}; location /stub_status {{ stub_status; }} }}",
+        ports[1]
+    ));
+    let flags = vec![
+        "--collector.apache".to_owned(),
+        format!("--{APACHE_URI}=http://127.0.0.1:{}/server-status?auto", ports[0]),
+        "--collector.nginx".to_owned(),
+        format!("--{NGINX_URI}=http://127.0.0.1:{}/stub_status", ports[1]),
+    ];
+    ([apache, nginx], flags)
+}
+
+#[test]
+fn servers_that_are_stopped_cost_the_scrape_no_more_than_their_time() {
+    let (servers, flags) = both_servers();
+    let agent = Agent::start(&flags.iter().map(String::as_str).collect::<Vec<_>>());
+    let whole = agent.get("/metrics");
+    let ups = |answer: &Response| ["apache_up", "nginx_up"].map(|up| answer.sample(up));
+    assert_eq!(ups(&whole), [Some(1.0); 2]);
+    servers.iter().for_each(|server| server.signal_all(Signal::STOP));
+    let started = Instant::now();
+    let without = agent.get("/metrics");
+    // Two seconds for both, and far less than the scrape's own deadline of ten.
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    assert_eq!(ups(&without), [Some(0.0); 2]);
+    for service in ["apache", "nginx"] {
+        let series =
+            format!("hostwarden_service_problem{{reason=\"timeout\",service=\"{service}\"}}");
+        assert_eq!(without.sample(&series), Some(1.0));
+    }
+    let verdicts = |answer: &Response| -> Vec<String> {
+        let text = answer.text();
+        let lines = text.lines().filter(|line| line.starts_with("node_scrape_collector_success"));
+        let others = lines.filter(|line| !line.contains("apache") && !line.contains("nginx"));
+        others.map(str::to_owned).collect()
+    };
+    assert!(verdicts(&whole).len() > 20);
+    assert_eq!(verdicts(&without), verdicts(&whole));
+    servers.iter().for_each(|server| server.signal_all(Signal::CONT));
+    wait_for("both servers", || ups(&agent.get("/metrics")) == [Some(1.0); 2]);
+}
+
+#[test]
+fn servers_are_found_at_the_usual_places_at_start_and_on_reload() {
+    namespace::inside(
+        "services::servers_are_found_at_the_usual_places_at_start_and_on_reload",
+        || {
+            namespace::ip("link set lo up");
+            let agent = Agent::start(&["--collector.disable-defaults", "--services.auto"]);
+            let ups = || ["apache_up", "nginx_up"].map(|up| agent.get("/metrics").sample(up));
+            assert_eq!(ups(), [None, None]);
+            let apache = real::apache("event", &[], "Listen 80");
+            let nginx = real::nginx(
+                "server { listen 127.0.0.1:8080; location /nginx_status { stub_status; } }",
+            );
+            agent.signal(Signal::HUP);
+            wait_for("both servers", || ups() == [Some(1.0), Some(1.0)]);
+            assert!(agent.log().contains("url=http://127.0.0.1:8080/nginx_status"));
+            // What was found stays, be it up or down.
+            drop((apache, nginx));
+            assert_eq!(ups(), [Some(0.0), Some(0.0)]);
+            agent.signal(Signal::HUP);
+            agent.get("/metrics");
+            assert_eq!(ups(), [Some(0.0), Some(0.0)]);
+
+            let flags = ["--collector.disable-defaults", "--services.auto", "--no-collector.nginx"];
+            let agent = Agent::start(&flags);
+            let text = agent.get("/metrics").text();
+            assert!(
+                text.contains("node_scrape_collector_success{collector=\"apache\"} 0"),
+                "{text}"
+            );
+            assert!(!text.contains("collector=\"nginx\""), "{text}");
+        },
+    );
 }
