@@ -74,20 +74,12 @@ impl Agent {
     }
 
     pub(crate) fn request(&self, method: &str, path: &str, headers: &[&str]) -> Response {
-        let mut lines = vec![format!("{method} {path} HTTP/1.1"), "Host: test".to_owned()];
-        lines.extend(headers.iter().map(ToString::to_string));
-        lines.push("Connection: close\r\n\r\n".to_owned());
-        self.send(lines.join("\r\n").as_bytes())
+        request(self.address, method, path, headers)
     }
 
     /// Sends bytes as they are and reads until the agent closes.
     pub(crate) fn send(&self, bytes: &[u8]) -> Response {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(bytes).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        Response::parse(&answer)
+        send(self.address, bytes)
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
@@ -113,6 +105,23 @@ impl Drop for Agent {
 pub(crate) fn basic(user: &str, password: &str) -> String {
     let credentials = http_auth_basic::Credentials::new(user, password);
     format!("Authorization: {}", credentials.as_http_header())
+}
+
+/// Asks whatever serves there.
+pub(crate) fn request(address: SocketAddr, method: &str, path: &str, headers: &[&str]) -> Response {
+    let mut lines = vec![format!("{method} {path} HTTP/1.1"), "Host: test".to_owned()];
+    lines.extend(headers.iter().map(ToString::to_string));
+    lines.push("Connection: close\r\n\r\n".to_owned());
+    send(address, lines.join("\r\n").as_bytes())
+}
+
+fn send(address: SocketAddr, bytes: &[u8]) -> Response {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(bytes).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    Response::parse(&answer)
 }
 
 /// Runs the agent to its end.

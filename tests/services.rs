@@ -17,6 +17,8 @@ mod apache;
 mod asking;
 /// A server that answers what a test likes.
 mod fake;
+/// The two site files before the agent.
+mod fronting;
 /// What nginx itself says.
 mod nginx;
 /// Apache and nginx, started for a test.
