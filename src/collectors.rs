@@ -41,6 +41,7 @@ collectors! {
     logind
     meminfo
     meminfo_numa
+    mountstats
     netclass
     netdev
     netstat
