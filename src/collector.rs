@@ -2,6 +2,7 @@
 
 pub mod attribute;
 pub mod filter;
+pub mod roll;
 pub mod tally;
 
 use std::borrow::Cow;
@@ -27,6 +28,7 @@ pub mod prelude {
     pub use super::Enabled::{Off, On};
     pub use super::attribute::{Told, join, told};
     pub use super::filter::Filter;
+    pub use super::roll::Roll;
     pub use super::{AbsentIsNoData, Collector, Cx, Error, Result, Setup, Spec};
     pub use crate::exposition::{
         Desc, Kind, LabelValue, Repaired, Samples, Underscored, counter, gauge, untyped,

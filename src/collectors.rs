@@ -29,6 +29,7 @@ collectors! {
     cpu
     cpu_vulnerabilities
     cpufreq
+    diskstats
     dmi
     edac
     entropy

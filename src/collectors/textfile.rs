@@ -194,7 +194,7 @@ struct Files<'a> {
 impl<'a> Files<'a> {
     fn list(self, rows: &mut Vec<Row>) {
         rows.clear();
-        for (source, files) in self.sources.iter().map(|source| &source.files).enumerate() {
+        for (source, files) in self.sources.iter().map(|source| source.files.as_slice()).enumerate() {
             for (file, state) in files.iter().enumerate() {
                 let families =
                     state.content(self.now, self.keep).map_or(0, |content| content.families.len());
@@ -205,7 +205,7 @@ impl<'a> Files<'a> {
     }
 
     fn file(self, row: Row) -> &'a File {
-        &self.sources[row.source].files[row.file]
+        &self.sources[row.source].files.as_slice()[row.file]
     }
 
     fn family(self, row: Row) -> (&'a Content, &'a Block) {
@@ -273,7 +273,7 @@ impl<'a> Files<'a> {
     fn push_states(self, faults: &mut Vec<Fault>, out: &mut Samples) {
         for source in self.sources {
             faults.extend_from_slice(&source.faults);
-            for file in &source.files {
+            for file in source.files.as_slice() {
                 let content = match file.told(self.now, self.keep) {
                     Told::Said(content) => content,
                     Told::Kept(content) => {

@@ -1,7 +1,7 @@
 //! Regular files that other programs write: told apart by what `fstat` says, and read whole.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -40,6 +40,35 @@ impl Timestamp {
         let Ok(seconds) = u64::try_from(self.seconds) else { return false };
         let age = moment.checked_sub(Duration::new(seconds, self.nanoseconds));
         age.is_some_and(|age| age < span)
+    }
+}
+
+/// What a reader knows of a file that it has read: enough to leave it until it changes.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// What was met last, and when it was first.
+    met: Option<(Identity, Instant)>,
+    is_settled: bool,
+}
+
+impl Known {
+    /// Two writes closer together than this may leave a file with one and the same timestamp: FAT
+    /// counts in steps of two seconds, all others in shorter ones.
+    pub const TICK: Duration = Duration::from_secs(2);
+
+    /// Whether what was read last is all that a file of this identity can hold.
+    pub fn is_unchanged(&mut self, identity: Identity, now: Instant) -> bool {
+        if self.met.is_none_or(|(met, _)| met != identity) {
+            self.met = Some((identity, now));
+            self.is_settled = false;
+        }
+        self.is_settled
+    }
+
+    /// Notes that the file met last has been read. A reading that began late enough stands for good:
+    /// whatever is written afterwards bears another timestamp.
+    pub fn settle(&mut self, now: Instant) {
+        self.is_settled = self.met.is_some_and(|(_, since)| now >= since + Self::TICK);
     }
 }
 

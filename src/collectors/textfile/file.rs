@@ -10,11 +10,7 @@ use crate::collector::errno_text;
 use crate::exposition::parse::{Family, Metric, ParseError, Value, parse};
 use crate::exposition::{FamilyId, LabelValue, Part, SampleRef, Samples};
 use crate::host::Root;
-use crate::host::regular::{Identity, Refusal, Regular};
-
-/// Two writes closer together than this may leave a file with one and the same timestamp: FAT
-/// counts in steps of two seconds, all others in shorter ones.
-const TICK: Duration = Duration::from_secs(2);
+use crate::host::regular::{Identity, Known, Refusal, Regular};
 
 /// When a file is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -33,8 +29,8 @@ impl Moment {
 
 #[derive(Debug)]
 pub(super) struct File {
-    pub(super) directory: String,
-    pub(super) name: String,
+    directory: String,
+    name: String,
     /// Both joined, as it is told.
     pub(super) path: String,
     state: State,
@@ -42,10 +38,8 @@ pub(super) struct File {
     good: Content,
     /// What was read last, unless that is `good`.
     spare: Content,
-    /// The identity met last, and when it was first.
-    met: Option<(Identity, Instant)>,
-    /// Whether the state is that of every content with this identity.
-    is_settled: bool,
+    /// The file that the state tells of.
+    known: Known,
 }
 
 #[derive(Debug)]
@@ -74,9 +68,12 @@ impl File {
             state: State::Good,
             good: Content::default(),
             spare: Content::default(),
-            met: None,
-            is_settled: false,
+            known: Known::default(),
         }
+    }
+
+    pub(super) fn is_at(&self, directory: &str, name: &str) -> bool {
+        self.name == name && self.directory == directory
     }
 
     /// `keep` is for how long a good content stands for a torn one.
@@ -105,18 +102,15 @@ impl File {
     pub(super) fn look(&mut self, root: &Root, moment: Moment, buffer: &mut Vec<u8>) {
         let file = match root.open_regular(&self.name) {
             Ok(file) => file,
-            Err(Refusal::NotRegular) => return self.refuse(None, "no regular file".to_owned()),
-            Err(Refusal::Errno(errno)) => return self.refuse(None, errno_text(errno)),
+            Err(Refusal::NotRegular) => return self.fail("no regular file".to_owned()),
+            Err(Refusal::Errno(errno)) => return self.fail(errno_text(errno)),
         };
-        let since = match self.met {
-            Some((identity, _)) if identity == file.identity && self.is_settled => return,
-            Some((identity, since)) if identity == file.identity => since,
-            _ => moment.now,
-        };
-        self.met = Some((file.identity, since));
-        let is_whole = self.read(&file, moment, buffer);
-        // Whatever is written from now on bears another timestamp than what was read.
-        self.is_settled = is_whole && moment.now >= since + TICK;
+        if self.known.is_unchanged(file.identity, moment.now) {
+            return;
+        }
+        if self.read(&file, moment, buffer) {
+            self.known.settle(moment.now);
+        }
     }
 
     /// Whether what was read is all that the file held at a time when nobody wrote.
@@ -124,7 +118,7 @@ impl File {
         let is_quiet = match file.read(buffer) {
             Ok(is_quiet) => is_quiet,
             Err(errno) => {
-                self.refuse(None, errno_text(errno));
+                self.fail(errno_text(errno));
                 return false;
             }
         };
@@ -157,8 +151,14 @@ impl File {
         let Self { good, spare, .. } = self;
         let (Some(before), Some(now)) = (good.source, spare.source) else { return false };
         (before.device, before.inode) == (now.device, now.inode)
-            && now.modified.is_within(TICK, moment.clock)
+            && now.modified.is_within(Known::TICK, moment.clock)
             && spare.begins(good)
+    }
+
+    /// For what is no matter of the content and may be over next time.
+    fn fail(&mut self, what: String) {
+        self.refuse(None, what);
+        self.known = Known::default();
     }
 
     fn tear(&mut self, moment: Moment, fault: Option<Fault>) {
@@ -173,7 +173,6 @@ impl File {
     fn refuse(&mut self, line: Option<u32>, what: String) {
         self.state = State::Refused(self.fault(line, what));
         self.good.clear();
-        self.is_settled = false;
     }
 
     fn fault(&self, line: Option<u32>, what: String) -> Fault {
@@ -342,6 +341,27 @@ mod tests {
             file.look(&root, Moment { now, ..start }, &mut buffer);
             assert_eq!(buffer != b"?", is_read, "after {seconds} s");
         }
+    }
+
+    #[test]
+    fn a_file_is_read_again_when_it_could_not_be_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, away) = (directory.path().join("a.prom"), directory.path().join("away"));
+        std::fs::write(&path, "a 1\n").unwrap();
+        let root = Root::new(directory.path());
+        let mut file = File::new("", "a.prom", String::new());
+        let start = Moment::now();
+        let mut look = |seconds| {
+            let now = start.now + Duration::from_secs(seconds);
+            file.look(&root, Moment { now, ..start }, &mut Vec::new());
+            file.content(now, Duration::ZERO).is_some()
+        };
+        assert!(look(0) && look(3));
+        // A second name keeps the identity as it is, but for the time of the change.
+        std::fs::rename(&path, &away).unwrap();
+        assert!(!look(4));
+        std::fs::rename(&away, &path).unwrap();
+        assert!(look(5));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Fault;
 use super::file::{File, Moment};
 use crate::collector::errno_text;
+use crate::collector::roll::Roll;
 use crate::host::glob::{Glob, join};
 use crate::host::{Listing, Root};
 use crate::isolated::Errand;
@@ -19,7 +20,7 @@ pub(super) struct Source {
     listing: Listing,
     buffer: Vec<u8>,
     /// In the order of directories and names.
-    pub(super) files: Vec<File>,
+    pub(super) files: Roll<File>,
     /// Directories that cannot be listed, and names that cannot be told.
     pub(super) faults: Vec<Fault>,
 }
@@ -31,7 +32,7 @@ impl Source {
             found: Vec::new(),
             listing: Listing::default(),
             buffer: Vec::new(),
-            files: Vec::new(),
+            files: Roll::default(),
             faults: Vec::new(),
         }
     }
@@ -55,7 +56,7 @@ impl Errand for Source {
             found.push(directory.to_string());
         }
         let moment = Moment::now();
-        let mut count = 0;
+        files.begin();
         for directory in &*found {
             let root = match list(directory, listing) {
                 Ok(root) => root,
@@ -70,12 +71,11 @@ impl Errand for Source {
                 Fault { file, line: None, what: "its name is not UTF-8".to_owned() }
             }));
             for name in listing.names().filter(|name| name.ends_with(SUFFIX)) {
-                let file = place(files, count, directory, name);
-                file.look(&root, moment, buffer);
-                count += 1;
+                let new = || File::new(directory, name, join(directory, name));
+                files.call(|file| file.is_at(directory, name), new).look(&root, moment, buffer);
             }
         }
-        files.truncate(count);
+        drop(files.end());
     }
 }
 
@@ -87,14 +87,4 @@ fn list(directory: &str, listing: &mut Listing) -> Result<Root, Fault> {
         line: None,
         what: errno_text(errno),
     })
-}
-
-/// The file of that name, moved to `at`: there it is already if none came or went.
-fn place<'a>(files: &'a mut Vec<File>, at: usize, directory: &str, name: &str) -> &'a mut File {
-    let known = files[at..].iter().position(|file| file.directory == directory && file.name == name);
-    match known {
-        Some(further) => files.swap(at, at + further),
-        None => files.insert(at, File::new(directory, name, join(directory, name))),
-    }
-    &mut files[at]
 }
