@@ -18,8 +18,10 @@ pub mod perf;
 pub mod proc_stat;
 pub mod regular;
 pub mod replace;
+pub mod socket;
 pub mod terminal;
 pub mod timex;
+pub mod vsock;
 
 use std::collections::HashMap;
 use std::ffi::CStr;
@@ -31,6 +33,7 @@ use std::sync::{Arc, OnceLock};
 use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::collector::{Error, Result};
 use cursor::Text;
@@ -70,6 +73,19 @@ const LINK_MAX: usize = 4096;
 
 /// Bytes of directory entries taken from the kernel in one call: some hundred names.
 const ENTRIES_AT_ONCE: usize = 4096;
+
+/// More than a thousand connections and all kept files need.
+const DESCRIPTORS: u64 = 8192;
+
+/// Takes of the descriptors that the process may have as many as it can use. Only programs that wait with select(2) need fewer.
+pub fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
+    if limit.current.is_some_and(|soft| soft < wanted) {
+        // Where that is forbidden, what there is suffices for less.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit });
+    }
+}
 
 /// A directory below which collectors read. A clone shares the directory's descriptor and keeps
 /// files of its own.
@@ -123,7 +139,7 @@ impl Kept {
     fn new(file: OwnedFd) -> Option<Self> {
         static LIMIT: OnceLock<u64> = OnceLock::new();
         let limit = *LIMIT.get_or_init(|| {
-            let soft = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+            let soft = getrlimit(Resource::Nofile).current;
             soft.map_or(KEPT_MAX, |soft| KEPT_MAX.min(soft / 2))
         });
         let is_room = KEPT.fetch_add(1, Ordering::Relaxed) < limit;

@@ -5,14 +5,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use hostwarden::cli::{self, Action, Settings};
-use hostwarden::gather::Gatherer;
 use hostwarden::host;
+use hostwarden::notify;
+use hostwarden::signals::Signals;
 use hostwarden::start::{self, Prepared};
-use hostwarden::web::Site;
-use hostwarden::web::listen::Listener;
-use hostwarden::web::own::{CONTRACT, VERSION, platform};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use hostwarden::web::listen::Server;
 use tokio::task::JoinSet;
 
 fn main() -> ExitCode {
@@ -33,6 +30,7 @@ fn main() -> ExitCode {
 
 fn serve(settings: &Settings) -> ExitCode {
     host::limit_allocator();
+    host::raise_descriptor_limit();
     settings.log.install();
     let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -50,68 +48,24 @@ fn serve(settings: &Settings) -> ExitCode {
 
 async fn run(settings: &Settings) -> Result<(), String> {
     let mut signals = Signals::catch()?;
-    greet();
-    let Prepared { site, gatherer, addresses, warnings } = start::prepare(settings)?;
+    start::greet();
+    let Prepared { site, gatherer, listening, warnings } = start::prepare(settings)?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     tracing::info!("Enabled collectors");
     gatherer.enabled().iter().for_each(|name| tracing::info!("{name}"));
-    let mut listeners = Vec::new();
-    for address in &addresses {
-        listeners.push(Listener::bind(address).await?);
-    }
-    let (stop, stopped) = watch::channel(false);
+    let server = Server::new(Arc::clone(&site));
     let mut serving = JoinSet::new();
-    for listener in listeners {
-        tracing::info!(address = %listener.address(), "Listening on");
-        tracing::info!(http2 = false, address = %listener.address(), "TLS is disabled.");
-        serving.spawn(listener.serve(Arc::clone(&site), stopped.clone()));
+    for listener in listening.open().await? {
+        site.door().rules().announce(listener.name());
+        serving.spawn(listener.serve(Arc::clone(&server)));
     }
-    signals.wait_for_the_end(&site, &gatherer).await;
-    // Nobody listens any more when every listener has already ended.
-    let _ = stop.send(true);
-    serving.join_all().await;
-    Ok(())
-}
-
-fn greet() {
-    let (os, arch) = platform();
-    let version = format!("(version={VERSION}, branch=, revision={VERSION})");
-    tracing::info!(version, "Starting hostwarden");
-    let context = format!("(node_exporter={CONTRACT}, platform={os}/{arch})");
-    tracing::info!(build_context = context, "Build context");
-    if rustix::process::getuid().is_root() {
-        tracing::warn!("hostwarden runs as root; it needs no more than a user of its own");
-    }
-}
-
-/// What others may tell the agent. None of it may end it before it listens for it.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn catch() -> Result<Self, String> {
-        let catch = |kind| signal(kind).map_err(|error| error.to_string());
-        Ok(Self {
-            terminate: catch(SignalKind::terminate())?,
-            interrupt: catch(SignalKind::interrupt())?,
-            hangup: catch(SignalKind::hangup())?,
-        })
-    }
-
-    /// Returns on SIGTERM or SIGINT. SIGHUP asks for a reload.
-    async fn wait_for_the_end(&mut self, site: &Site, gatherer: &Gatherer) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => {
-                    gatherer.reload();
-                    site.reload().await;
-                }
-            }
-        }
-    }
+    notify::ready();
+    let outcome = tokio::select! {
+        () = signals.wait_for_the_end(&site) => Ok(()),
+        Some(ended) = serving.join_next() => ended.unwrap_or_else(|panic| Err(panic.to_string())),
+        () = notify::feed_watchdog(&gatherer) => Ok(()),
+    };
+    notify::stopping();
+    server.drain().await;
+    outcome
 }

@@ -1,7 +1,10 @@
 //! The endpoint: which path answers what.
 
 pub mod auth;
+mod clock;
 pub mod config;
+mod connection;
+mod crowd;
 pub mod door;
 pub mod htpasswd;
 pub mod limit;
@@ -13,19 +16,19 @@ pub mod own;
 pub mod password;
 pub mod proxies;
 pub mod security;
+mod stream;
 pub mod tls;
 pub mod watch;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, Response, StatusCode, Version};
 
 use crate::flags::{self, AnyFlag, Flag, Values};
 use crate::gather::Gatherer;
+use connection::Client;
 use door::{Door, HEALTH_PATH};
 use metrics::Metrics;
 use own::Own;
@@ -36,7 +39,7 @@ static TELEMETRY_PATH: Flag<String> =
 pub static FLAGS: &[&dyn AnyFlag] = &[&TELEMETRY_PATH];
 
 /// What a request is answered with.
-pub type Answer = Response<Full<Bytes>>;
+pub type Answer = Response<Bytes>;
 
 /// All that the endpoint serves, and who may see it.
 pub struct Site {
@@ -63,23 +66,29 @@ impl Site {
         &self.door
     }
 
-    /// Reads the door's files anew, as SIGHUP asks.
+    /// Takes in what has changed in the door's files.
+    async fn renew(&self) {
+        self.door.renew(&self.gatherer).await;
+    }
+
+    /// Reads anew what collectors and the door read at start, as SIGHUP asks.
     pub async fn reload(&self) {
+        self.gatherer.reload();
         self.door.reload(&self.gatherer).await;
     }
 
     /// Answers one request: the limit of requests counts first, then the password, then the path.
-    pub async fn answer<B>(&self, request: &Request<B>, peer: Option<IpAddr>) -> Answer {
+    async fn answer<B>(&self, request: &Request<B>, client: &Client) -> Answer {
         if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) {
             let text = "400 Bad Request: missing required Host header";
             return plain(StatusCode::BAD_REQUEST, text);
         }
-        self.door.renew(&self.gatherer).await;
+        self.renew().await;
         let rules = self.door.rules();
         if !rules.have_room() {
             return plain(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n");
         }
-        let mut answer = match self.door.admit(request, peer).await {
+        let mut answer = match self.door.admit(request, client).await {
             Ok(()) => self.route(request).await,
             Err(refusal) => *refusal,
         };
@@ -119,7 +128,7 @@ impl Site {
 
 /// An answer in plain words.
 pub fn plain(status: StatusCode, text: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(text.into()));
+    let mut answer = Response::new(text.into());
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

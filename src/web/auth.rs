@@ -23,7 +23,8 @@ use http_auth_basic::Credentials;
 use super::limit::RateLimit;
 use super::password::Hash;
 use memory::{Line, Memory, Place};
-use penalty::{Penalties, Source};
+use penalty::Penalties;
+pub(super) use penalty::Source;
 
 /// Credentials that are remembered, right ones and wrong ones each. Wrong ones must not drive out right ones.
 pub const REMEMBERED_MAX: usize = 1024;

@@ -14,7 +14,9 @@ use hyper::{Request, StatusCode};
 use rustls::ServerConfig;
 
 use super::auth::{Authenticator, FailureLog, Reason};
+use super::clock::Standing;
 use super::config::RateLimitConfig;
+use super::connection::Client;
 use super::limit::RateLimit;
 use super::proxies::{self, Proxies};
 use super::security::{Security, Sources};
@@ -81,7 +83,7 @@ pub struct Door {
 pub struct Rules {
     asks: bool,
     pub tls: Option<Arc<ServerConfig>>,
-    pub http2: bool,
+    http2: bool,
     certificate_expiry: u64,
     headers: Vec<(HeaderName, HeaderValue)>,
     rate_limit: Option<(RateLimitConfig, Arc<RateLimit>)>,
@@ -121,18 +123,25 @@ impl Door {
     }
 
     /// Lets a request pass, or says what to answer in its place. Whoever is not let in learns nothing but that.
-    pub async fn admit<B>(
+    pub(super) async fn admit<B>(
         &self,
         request: &Request<B>,
-        peer: Option<IpAddr>,
+        client: &Client,
     ) -> Result<(), Box<Answer>> {
-        if !self.asks() || request.uri().path() == HEALTH_PATH {
+        if !self.asks() {
+            client.clock.rise(Standing::Served);
             return Ok(());
         }
-        let source = self.proxies.source(peer, request.headers());
+        if request.uri().path() == HEALTH_PATH {
+            return Ok(());
+        }
+        let source = self.proxies.source(client.source(), request.headers());
         let header = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
         match self.authenticator.decide(header, source).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                client.clock.rise(Standing::Trusted);
+                Ok(())
+            }
             Err(reason) => {
                 self.tell(&reason, source);
                 Err(Box::new(self.refusal(&reason)))
@@ -201,6 +210,19 @@ impl Door {
 }
 
 impl Rules {
+    /// Says in the log what a listener that begins now does.
+    pub fn announce(&self, address: &str) {
+        tracing::info!(address, "Listening on");
+        if let Some((RateLimitConfig { interval, burst }, _)) = self.rate_limit {
+            tracing::info!(burst, interval = ?interval, "Rate Limiter is enabled.");
+        }
+        if self.tls.is_some() {
+            tracing::info!(http2 = self.http2, address, "TLS is enabled.");
+        } else {
+            tracing::info!(http2 = false, address, "TLS is disabled.");
+        }
+    }
+
     /// Whether the limit of requests leaves room for one more.
     pub fn have_room(&self) -> bool {
         self.rate_limit.as_ref().is_none_or(|(_, limit)| limit.allow(Instant::now()))
@@ -211,10 +233,6 @@ impl Rules {
         for (name, value) in &self.headers {
             answer.headers_mut().insert(name, value.clone());
         }
-    }
-
-    pub fn rate_limit(&self) -> Option<RateLimitConfig> {
-        self.rate_limit.as_ref().map(|(config, _)| *config)
     }
 }
 

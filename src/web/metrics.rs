@@ -174,7 +174,7 @@ impl Metrics {
                 "An error has occurred while serving metrics:\n\nencoding panicked\n",
             );
         };
-        let mut answer = Response::new(body.into());
+        let mut answer = Response::new(body);
         let headers = answer.headers_mut();
         if let Ok(content_type) = HeaderValue::try_from(content_type.header()) {
             headers.insert(CONTENT_TYPE, content_type);

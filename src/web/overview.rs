@@ -18,7 +18,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use flate2::Crc;
-use http_body_util::Full;
 use hyper::Response;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
@@ -76,7 +75,7 @@ pub fn asset(path: &str) -> Option<Answer> {
 }
 
 fn served(content_type: &'static str, cache: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    let mut answer = Response::new(body.into());
     let headers: [(HeaderName, &'static str); 5] = [
         (CONTENT_TYPE, content_type),
         (CACHE_CONTROL, cache),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// Where guesses come from: an IPv4 address, or the /64 that one customer gets of IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Source {
+pub(in crate::web) enum Source {
     V4([u8; 4]),
     V6([u8; 8]),
 }
