@@ -15,6 +15,8 @@ mod allocations;
 mod browser;
 /// A D-Bus of the test's own.
 mod bus;
+/// Keys and certificates.
+mod certificates;
 /// The command line.
 mod cli;
 /// The manual page and the completions, as groff and the shells read them.
@@ -63,6 +65,8 @@ mod systemd;
 mod textfile;
 /// Expositions that become textfiles.
 mod textfile_write;
+/// TLS, with curl, openssl and Prometheus as clients.
+mod tls;
 /// The systemd units, as systemd itself reads them.
 mod units;
 /// The endpoint over real sockets.

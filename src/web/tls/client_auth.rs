@@ -174,6 +174,10 @@ impl ClientVerifier {
             Chains::To { .. } if ParsedCertificate::try_from(leaf).is_err() => {
                 Err(CertificateError::UnknownIssuer.into())
             }
+            // Its own authority, and none of ours. webpki would complain of a CA here as well.
+            Chains::To { .. } if is_self_issued(leaf)? => {
+                Err(CertificateError::UnknownIssuer.into())
+            }
             Chains::To { verifier, .. } => {
                 verifier.verify_client_cert(leaf, intermediates, now).map(|_| ())
             }
@@ -252,6 +256,12 @@ fn parse(certificate: &CertificateDer<'_>) -> Result<Certificate, TlsError> {
 const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 pub(super) const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
+
+fn is_self_issued(certificate: &CertificateDer<'_>) -> Result<bool, TlsError> {
+    let certificate = parse(certificate)?;
+    let tbs = certificate.tbs_certificate();
+    Ok(tbs.issuer() == tbs.subject())
+}
 
 /// What remains to be checked of a certificate that is itself trusted: its dates and its purpose.
 pub(super) fn check_itself(
