@@ -25,6 +25,8 @@ collectors! {
     apache @ services
     arp
     bonding
+    buddyinfo
+    cgroups
     conntrack
     cpu
     cpu_vulnerabilities
@@ -36,7 +38,10 @@ collectors! {
     filefd
     filesystem
     hwmon
+    interrupts
     ipvs
+    kernel_hung
+    ksmd
     lnstat
     loadavg
     logind
@@ -60,6 +65,8 @@ collectors! {
     rapl
     runit
     schedstat
+    selinux
+    slabinfo
     sockstat
     softirqs
     softnet
@@ -80,6 +87,7 @@ collectors! {
     xfrm
     xfs
     zfs
+    zoneinfo
 }
 
 /// The collector of that name.

@@ -85,6 +85,7 @@ const WITHOUT_GOLDEN: &[(&str, &str)] = &[
     ("nginx", "asks a server: tests/services"),
     ("ntp", "asks a server: tests/ntp.rs"),
     ("perf", "counts by system calls: tests/perf.rs, on the running kernel"),
+    ("selinux", "reads fixed paths; its own tests parse what they hold"),
     ("supervisord", "asks a server: tests/supervisord.rs"),
     ("systemd", "asks over D-Bus: tests/systemd.rs"),
     ("tcpstat", "asks the kernel: tests/network.rs"),

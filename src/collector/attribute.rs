@@ -1,5 +1,5 @@
-//! Attributes of sysfs: one file, one value. Where a directory is full of numbers, a table says
-//! what each is told as.
+//! Attributes of sysfs: one file, one value. Where a directory or a file is full of numbers, a table
+//! says what each is told as.
 
 use rustix::io::Errno;
 
@@ -7,17 +7,17 @@ use super::{Cx, Error, Result};
 use crate::exposition::{Desc, LabelValue, Samples};
 use crate::host::cursor::Text;
 
-/// A file with a number, and the family that tells it.
+/// What the kernel calls a number, be it a file's name or a line's, and the family that tells it.
 #[derive(Debug)]
 pub struct Told {
-    pub file: &'static str,
+    pub name: &'static str,
     pub desc: Desc,
     per: f64,
 }
 
 /// The number is told as it is.
-pub const fn told(file: &'static str, desc: Desc) -> Told {
-    Told { file, desc, per: 1.0 }
+pub const fn told(name: &'static str, desc: Desc) -> Told {
+    Told { name, desc, per: 1.0 }
 }
 
 impl Told {
@@ -31,9 +31,9 @@ impl Told {
         out.push(&self.desc, labels, number / self.per);
     }
 
-    /// What a file is told as, if anything.
-    pub fn find(table: &'static [Told], file: &str) -> Option<&'static Told> {
-        table.iter().find(|told| told.file == file)
+    /// What a number of that name is told as, if anything.
+    pub fn find(table: &'static [Told], name: &str) -> Option<&'static Told> {
+        table.iter().find(|told| told.name == name)
     }
 }
 

@@ -86,7 +86,7 @@ fn push_timer(
     const ABSENT: [Errno; 1] = [Errno::NOENT];
 
     for number in &NUMBERS {
-        let path = [DIRECTORY, "/", timer, "/", number.file];
+        let path = [DIRECTORY, "/", timer, "/", number.name];
         if let Some(text) = cx.attribute_unless(&ABSENT, &path)? {
             let AnyBase::<i64>(value) = text.parse()?;
             number.push(&[&timer], value as f64, out);
