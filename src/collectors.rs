@@ -84,6 +84,7 @@ collectors! {
     uname
     vmstat
     watchdog
+    wifi
     xfrm
     xfs
     zfs

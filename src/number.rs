@@ -7,7 +7,7 @@
 mod duration;
 mod write;
 
-pub use duration::duration;
+pub use duration::{duration, seconds};
 pub use write::write_float;
 
 /// `strconv.ParseFloat(text, 64)`: decimal or hexadecimal, `inf` and `infinity` with or without a sign, `nan` only without.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::collector::prelude::*;
+use crate::number::seconds;
 
 static SERVER: Flag<String> =
     flags::text("collector.ntp.server", "127.0.0.1", "Address of the NTP server.");
@@ -342,11 +343,6 @@ fn ntp_now() -> u64 {
     (now.as_secs() + EPOCH) << 32 | fraction
 }
 
-/// As a Go `Duration` turns into seconds: whole ones and the rest apart.
-fn seconds(nanos: Nanos) -> f64 {
-    (nanos / SECOND) as f64 + (nanos % SECOND) as f64 / 1e9
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -380,8 +376,6 @@ mod tests {
         assert_eq!(moment(EPOCH << 32), 0);
         assert_eq!(moment((EPOCH - 1) << 32), ((1 << 32) - 1) * SECOND);
         assert_eq!(moment(0), 2_085_978_496 * SECOND);
-        assert_eq!(seconds(-1_500_000_000), -1.5);
-        assert_eq!(seconds(3), 3e-9);
     }
 
     fn answer() -> Answer {

@@ -58,9 +58,25 @@ fn term(rest: &mut &[u8]) -> Option<u64> {
     whole.checked_mul(*nanos)?.checked_add(part as u64)
 }
 
+/// `Duration.Seconds()`, of a duration in nanoseconds: whole seconds and the rest apart.
+pub fn seconds(nanos: i64) -> f64 {
+    const SECOND: i64 = 1_000_000_000;
+
+    (nanos / SECOND) as f64 + (nanos % SECOND) as f64 / 1e9
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nanoseconds_as_seconds() {
+        for (nanos, expected) in
+            [(0, 0.0), (3, 3e-9), (-1_500_000_000, -1.5), (i64::MAX, 9223372036.854776)]
+        {
+            assert_eq!(seconds(nanos), expected);
+        }
+    }
 
     #[test]
     fn durations() {
