@@ -35,6 +35,7 @@ collectors! {
     dmi
     edac
     entropy
+    ethtool
     filefd
     filesystem
     hwmon

@@ -8,6 +8,7 @@
 pub mod cpus;
 pub mod cursor;
 pub mod dbus;
+pub mod ethtool;
 pub mod glob;
 pub mod http;
 pub mod json;

@@ -49,12 +49,18 @@ fn make_links_and_routes() {
 }
 
 #[test]
-fn a_node_exporter_beside_it_says_the_same_of_disciplines_and_routes() {
+fn a_node_exporter_beside_it_says_the_same() {
     let Some(node_exporter) = peers::node_exporter() else { return };
-    inside("network::a_node_exporter_beside_it_says_the_same_of_disciplines_and_routes", || {
+    inside("network::a_node_exporter_beside_it_says_the_same", || {
         make_links_and_routes();
-        let flags =
-            ["--collector.disable-defaults", "--collector.qdisc", "--collector.network_route"];
+        ip("tuntap add tap0 mode tap");
+        let flags = [
+            "--collector.disable-defaults",
+            "--collector.ethtool",
+            "--collector.network_route",
+            "--collector.qdisc",
+            "--collector.wifi",
+        ];
         let port = peers::free_port();
         let _peer = Program::start(
             Command::new(&node_exporter)
@@ -129,6 +135,51 @@ fn routes_and_next_hops() {
         let told = lines.iter().filter(|line| line.contains("{dest=") && line.contains("\"v0\""));
         let count = format!("node_network_routes{{device=\"v0\"}} {}", told.count() + 1);
         assert!(lines.contains(&count), "{count} in {lines:#?}");
+    });
+}
+
+#[test]
+fn drivers_and_what_they_count() {
+    inside("network::drivers_and_what_they_count", || {
+        make_links_and_routes();
+        let mut running = Running::start("ethtool", &[]);
+        let lines = running.scrape().good();
+        let has = |line: &str| assert!(lines.contains(&line.to_owned()), "{line} in {lines:#?}");
+        for line in [
+            "node_network_autonegotiate{device=\"v0\"} 0",
+            "node_network_pause_supported{device=\"v0\"} 0",
+            "node_network_asymmetricpause_advertised{device=\"v0\"} 0",
+        ] {
+            has(line);
+        }
+        // A veth tells the other end's index; it may have a different name tomorrow.
+        let peer = std::fs::read_to_string("/sys/class/net/v1/ifindex").unwrap();
+        has(&format!("node_ethtool_peer_ifindex{{device=\"v0\"}} {}", peer.trim()));
+        let info = |device: &str, driver: &str| {
+            let start = format!(
+                "node_ethtool_info{{bus_info=\"\",device=\"{device}\",driver=\"{driver}\","
+            );
+            assert!(lines.iter().any(|line| line.starts_with(&start)), "{start} in {lines:#?}");
+        };
+        info("v0", "veth");
+        ip("link set v0 name renamed");
+        ip("link del br0");
+        let lines = running.scrape().good();
+        assert!(!lines.iter().any(|line| line.contains("\"v0\"") || line.contains("\"br0\"")));
+        assert!(lines.iter().any(|line| line.contains("peer_ifindex{device=\"renamed\"}")));
+        let filtered = [
+            ("collector.ethtool.device-exclude", "^v1$"),
+            ("collector.ethtool.metrics-include", "^peer"),
+        ];
+        let lines = Running::start("ethtool", &filtered).scrape().good();
+        let counted: Vec<&String> = lines
+            .iter()
+            .filter(|line| line.starts_with("node_ethtool_") && !line.contains("_info"))
+            .collect();
+        assert_eq!(
+            counted,
+            [&format!("node_ethtool_peer_ifindex{{device=\"renamed\"}} {}", peer.trim())]
+        );
     });
 }
 
