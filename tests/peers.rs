@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+pub(crate) use crate::agent::free_port;
 use crate::agent::wait_for;
 
 /// The folder beside the project with data and tools that are not part of it.
@@ -54,11 +55,6 @@ impl Drop for Program {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// A port that was free a moment ago, for programs that cannot choose one themselves.
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// What a plain HTTP GET on a loopback port answers, or nothing.

@@ -9,7 +9,6 @@ use rustix::process::Signal;
 use crate::agent::{Agent, Response, wait_for};
 use crate::harness::Running;
 use crate::namespace;
-use crate::peers::free_port;
 
 /// What Apache itself says.
 mod apache;
@@ -52,26 +51,9 @@ fn file(directory: &Path, name: &str, content: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// Both servers with a status page each, and the agent's flags to read them.
-fn both_servers() -> ([real::Server; 2], Vec<String>) {
-    let ports = [free_port(), free_port()];
-    let apache = real::apache("event", &[], &format!("Listen 127.0.0.1:{}", ports[0]));
-    let nginx = real::nginx(&format!(
-        "server {{ listen 127.0.0.1:{}; location /stub_status {{ stub_status; }} }}",
-        ports[1]
-    ));
-    let flags = vec![
-        "--collector.apache".to_owned(),
-        format!("--{APACHE_URI}=http://127.0.0.1:{}/server-status?auto", ports[0]),
-        "--collector.nginx".to_owned(),
-        format!("--{NGINX_URI}=http://127.0.0.1:{}/stub_status", ports[1]),
-    ];
-    ([apache, nginx], flags)
-}
-
 #[test]
 fn servers_that_are_stopped_cost_the_scrape_no_more_than_their_time() {
-    let (servers, flags) = both_servers();
+    let (servers, flags) = real::both();
     let agent = Agent::start(&flags.iter().map(String::as_str).collect::<Vec<_>>());
     let whole = agent.get("/metrics");
     let ups = |answer: &Response| ["apache_up", "nginx_up"].map(|up| answer.sample(up));

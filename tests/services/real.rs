@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
-use crate::agent::wait_for;
+use crate::agent::{free_port, wait_for};
 
 /// A server and its processes, which end with the test.
 pub(super) struct Server {
@@ -51,6 +51,23 @@ pub(super) fn nginx(config: &str) -> Server {
     Server::start(command, directory)
 }
 
+/// Both servers with a status page each, and the agent's flags to read them.
+pub(super) fn both() -> ([Server; 2], Vec<String>) {
+    let ports = [free_port(), free_port()];
+    let apache = apache("event", &[], &format!("Listen 127.0.0.1:{}", ports[0]));
+    let nginx = nginx(&format!(
+        "server {{ listen 127.0.0.1:{}; location /stub_status {{ stub_status; }} }}",
+        ports[1]
+    ));
+    let flags = [
+        "--collector.apache".to_owned(),
+        format!("--collector.apache.scrape-uri=http://127.0.0.1:{}/server-status?auto", ports[0]),
+        "--collector.nginx".to_owned(),
+        format!("--collector.nginx.scrape-uri=http://127.0.0.1:{}/stub_status", ports[1]),
+    ];
+    ([apache, nginx], flags.to_vec())
+}
+
 /// One that the servers' own user may enter.
 pub(super) fn folder() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
@@ -60,7 +77,9 @@ pub(super) fn folder() -> TempDir {
 }
 
 fn write(directory: &Path, name: &str, text: &str) -> String {
-    super::file(directory, name, &text.replace("DIR", directory.to_str().unwrap()))
+    let path = directory.join(name);
+    std::fs::write(&path, text.replace("DIR", directory.to_str().unwrap())).unwrap();
+    path.to_str().unwrap().to_owned()
 }
 
 impl Server {

@@ -1,0 +1,202 @@
+//! A program under measurement: scraped over a kept connection, its time and memory as the kernel counts them.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+#[derive(Clone, Copy)]
+pub(crate) enum Mode {
+    Plain,
+    Gzip,
+}
+
+impl Mode {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Mode::Plain => "plain",
+            Mode::Gzip => "gzip",
+        }
+    }
+}
+
+pub(crate) struct Row {
+    pub(crate) cpu: f64,
+    pub(crate) median: f64,
+    pub(crate) slowest: f64,
+    pub(crate) resident: f64,
+    pub(crate) anonymous: f64,
+    pub(crate) samples: usize,
+}
+
+pub(crate) struct Program {
+    pub(crate) name: &'static str,
+    child: Child,
+    connection: BufReader<TcpStream>,
+    pub(crate) scraped: usize,
+}
+
+impl Program {
+    pub(crate) fn start(name: &'static str, program: &Path, flags: &[String]) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = Command::new(program)
+            .args(flags)
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let stream = loop {
+            match TcpStream::connect(("127.0.0.1", port)) {
+                Ok(stream) => break stream,
+                Err(error) => assert!(Instant::now() < deadline, "{name}: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        stream.set_nodelay(true).unwrap();
+        Self { name, child, connection: BufReader::new(stream), scraped: 0 }
+    }
+
+    pub(crate) fn measure(&mut self, mode: Mode, scrapes: usize) -> Row {
+        for _ in 0..20 {
+            self.scrape(mode);
+        }
+        let samples = match mode {
+            Mode::Plain => count_samples(&self.scrape(mode)),
+            Mode::Gzip => 0,
+        };
+        let before = self.cpu();
+        let mut times: Vec<f64> = (0..scrapes)
+            .map(|_| {
+                let started = Instant::now();
+                self.scrape(mode);
+                started.elapsed().as_secs_f64() * 1e3
+            })
+            .collect();
+        let cpu = (self.cpu() - before) / scrapes as f64;
+        times.sort_by(f64::total_cmp);
+        let (resident, anonymous) = self.memory();
+        Row {
+            cpu,
+            median: times[scrapes / 2],
+            slowest: times[scrapes * 99 / 100],
+            resident,
+            anonymous,
+            samples,
+        }
+    }
+
+    /// One scrape over the kept connection; returns the body.
+    pub(crate) fn scrape(&mut self, mode: Mode) -> Vec<u8> {
+        let encoding = match mode {
+            Mode::Plain => "identity",
+            Mode::Gzip => "gzip",
+        };
+        let request =
+            format!("GET /metrics HTTP/1.1\r\nHost: bench\r\nAccept-Encoding: {encoding}\r\n\r\n");
+        self.connection.get_mut().write_all(request.as_bytes()).unwrap();
+        self.scraped += 1;
+        read_body(&mut self.connection)
+    }
+
+    /// CPU time of all threads so far, in milliseconds.
+    fn cpu(&self) -> f64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let nanoseconds: f64 = tasks
+            .filter_map(|task| fs::read_to_string(task.ok()?.path().join("schedstat")).ok())
+            .map(|text| text.split(' ').next().unwrap().parse::<f64>().unwrap())
+            .sum();
+        nanoseconds / 1e6
+    }
+
+    /// Resident and anonymous memory, in MiB.
+    pub(crate) fn memory(&self) -> (f64, f64) {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let value = |key: &str| -> f64 {
+            let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+            line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+        };
+        (value("VmRSS:"), value("RssAnon:"))
+    }
+
+    /// System calls a scrape, counted by strace over some dozens.
+    pub(crate) fn system_calls(&mut self) -> Option<f64> {
+        const SCRAPES: usize = 50;
+        let summary = std::env::temp_dir().join(format!("calls-{}", self.child.id()));
+        let mut strace = Command::new("strace")
+            .args(["-f", "-c", "-o"])
+            .arg(&summary)
+            .args(["-p", &self.child.id().to_string()])
+            .stderr(Stdio::piped())
+            .spawn()
+            .ok()?;
+        // It says so once it is attached to all threads.
+        let mut attached = String::new();
+        BufReader::new(strace.stderr.take()?).read_line(&mut attached).ok()?;
+        for _ in 0..SCRAPES {
+            self.scrape(Mode::Plain);
+        }
+        Command::new("kill").args(["-INT", &strace.id().to_string()]).status().ok()?;
+        strace.wait().ok()?;
+        let text = fs::read_to_string(&summary).ok()?;
+        fs::remove_file(&summary).ok()?;
+        let total = text
+            .lines()
+            .last()?
+            .split_whitespace()
+            .find_map(|word| word.parse::<u64>().ok().filter(|&calls| calls > 100))?;
+        Some(total as f64 / SCRAPES as f64)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn count_samples(body: &[u8]) -> usize {
+    body.split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty() && !line.starts_with(b"#"))
+        .count()
+}
+
+/// Reads one response: by its length, or in chunks as node_exporter sends them.
+fn read_body(connection: &mut impl BufRead) -> Vec<u8> {
+    let mut length = None;
+    let mut is_chunked = false;
+    loop {
+        let mut line = String::new();
+        assert!(connection.read_line(&mut line).unwrap() > 0, "closed");
+        let line = line.trim_end().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = Some(value.trim().parse::<usize>().unwrap());
+        }
+        is_chunked |= line == "transfer-encoding: chunked";
+    }
+    let mut body = Vec::new();
+    if is_chunked {
+        loop {
+            let mut line = String::new();
+            connection.read_line(&mut line).unwrap();
+            let size = usize::from_str_radix(line.trim(), 16).unwrap();
+            let start = body.len();
+            body.resize(start + size + 2, 0);
+            connection.read_exact(&mut body[start..]).unwrap();
+            body.truncate(start + size);
+            if size == 0 {
+                return body;
+            }
+        }
+    }
+    body.resize(length.unwrap(), 0);
+    connection.read_exact(&mut body).unwrap();
+    body
+}
