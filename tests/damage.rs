@@ -17,7 +17,7 @@ use hostwarden::host::{Paths, Roots};
 use crate::golden::{fixtures, flags, sorted};
 
 /// Damages to the files of one case; `DAMAGES=100000` for a long run.
-fn rounds() -> usize {
+pub(crate) fn rounds() -> usize {
     std::env::var("DAMAGES").ok().and_then(|count| count.parse().ok()).unwrap_or(20)
 }
 
@@ -148,7 +148,7 @@ const PIECES: &[&[u8]] = &[
     b"%",
 ];
 
-fn damage(sound: &[u8], dice: &mut Dice) -> Vec<u8> {
+pub(crate) fn damage(sound: &[u8], dice: &mut Dice) -> Vec<u8> {
     let mut bytes = sound.to_vec();
     for _ in 0..=dice.below(3) {
         let at = dice.below(bytes.len() + 1);
@@ -175,10 +175,10 @@ fn damage(sound: &[u8], dice: &mut Dice) -> Vec<u8> {
 }
 
 /// Xorshift: the same damages in every run.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -1,13 +1,17 @@
 //! How pages are asked for, and what may go wrong.
 
 use std::net::TcpListener;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+use hostwarden::exposition::parse;
 
 use super::fake::{Fake, Reply, page, redirect, response, status};
 use super::{APACHE_URI, NGINX_URI, SERVER_STATUS, STUB_STATUS, apache, file, nginx, refusal};
 use crate::agent::{Agent, wait_for};
-use crate::harness::Said;
+use crate::damage::{Dice, damage, rounds};
+use crate::harness::{Running, Said};
 
 fn reason(said: &Said) -> Option<&str> {
     said.lines.iter().find_map(|line| {
@@ -84,6 +88,40 @@ fn answers_that_lie_break_off_or_never_end_are_no_pages() {
     assert_down(&both(move |_| endless_page()), "too_long");
     let endless_head = || Reply::Endless(b"HTTP/1.1 200 OK\r\nX: y\r\n".to_vec());
     assert_down(&both(move |_| endless_head()), "broken_answer");
+}
+
+/// Whatever comes back, as a page or as HTTP, is told as an exposition and in one line.
+#[test]
+fn damaged_answers_cost_no_more_than_themselves() {
+    let event = include_str!("pages/event.txt");
+    for (collector, flag, sound) in
+        [("apache", APACHE_URI, event), ("nginx", NGINX_URI, STUB_STATUS)]
+    {
+        let dice = Mutex::new(Dice(0x2545_f491_4f6c_dd1d));
+        let fake = Fake::start(move |_| {
+            let mut dice = dice.lock().unwrap();
+            if dice.below(2) == 0 {
+                let page = damage(sound.as_bytes(), &mut dice);
+                let length = page.len();
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+                Reply::Stay([head.into_bytes(), page].concat())
+            } else {
+                Reply::End(damage(&response("200 OK", "", sound), &mut dice))
+            }
+        });
+        let url = format!("http://{}/", fake.address);
+        let mut running = Running::start(collector, &[(flag, &url)]);
+        for _ in 0..10 * rounds() {
+            let said = running.scrape();
+            let text = said.lines.join("\n") + "\n";
+            assert!(text.contains(&format!("{collector}_up ")), "{text}");
+            parse::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"));
+            if let Err(error) = said.outcome {
+                let error = error.to_string();
+                assert!(error.starts_with(&url) && !error.contains('\n'), "{error:?}");
+            }
+        }
+    }
 }
 
 #[test]
