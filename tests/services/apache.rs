@@ -16,7 +16,7 @@ use crate::peers::{self, Program, free_port};
 const SKIP: &str = "^(go_|process_|promhttp_|node_|hostwarden_|apache_exporter_)";
 
 /// Holds the agent against the original on the same server.
-fn assert_equal_beside_the_original(url: &str, skip: &str) {
+fn assert_equal_beside_the_original(url: &str, how: &[&str]) {
     let Some(program) = peers::fetched("prometheus-apache-exporter") else { return };
     let port = free_port();
     let _peer = Program::start(
@@ -33,12 +33,33 @@ fn assert_equal_beside_the_original(url: &str, skip: &str) {
     let theirs = peers::get(port, "/metrics").unwrap();
     let ours = agent.get("/metrics").text();
     assert!(theirs.contains("apache_up 1"), "{theirs}");
-    let outcome = peers::compare(&theirs, &ours, &["--names-only", "--skip", skip]);
+    let outcome = peers::compare(&theirs, &ours, how);
     outcome.unwrap_or_else(|difference| panic!("{url}: {difference}"));
 }
 
 fn has(said: &Said, line: &str) -> bool {
     said.lines.iter().any(|told| told == line)
+}
+
+#[test]
+fn the_same_page_gives_the_same_values() {
+    let event = include_str!("pages/event.txt");
+    let old = "Total Accesses: 302311\nTotal kBytes: 1677830\nCPULoad: 27.4052\nUptime: 45683\n\
+        ReqPerSec: 6.61758\nBytesPerSec: 37609.1\nBytesPerReq: 5683.21\nBusyWorkers: 2\n\
+        IdleWorkers: 8\nScoreboard: _W_______K......................\n";
+    let busy = event
+        .replace("CPUUser: 0", "CPUUser: .25")
+        .replace("CPUChildrenSystem: 0", "CPUChildrenSystem: 1e1")
+        .replace("Scoreboard: W__", "Scoreboard: WSRKDCLGI.")
+        .replace("Elected: 0", "Elected: 12345678")
+        .replace("Sent: 0K", "Sent: 17k")
+        .replace("2.4.71", "2.10.3");
+    for page in [event, old, &busy] {
+        let page = page.to_owned();
+        let fake = Fake::start(move |_| fake::page(&page));
+        let url = format!("http://{}/server-status?auto", fake.address);
+        assert_equal_beside_the_original(&url, &["--skip", SKIP]);
+    }
 }
 
 #[test]
@@ -73,7 +94,7 @@ fn each_processing_module_with_and_without_extended_status() {
                 "On" => SKIP.to_owned(),
                 _ => format!("{SKIP}|^apache_uptime_seconds_total"),
             };
-            assert_equal_beside_the_original(&url, &skip);
+            assert_equal_beside_the_original(&url, &["--names-only", "--skip", &skip]);
         }
     }
 }
@@ -146,7 +167,7 @@ fn balancers_and_the_cache_of_tls_sessions() {
     assert_eq!(states.count(), 3, "{lines:#?}");
     assert!(lines.iter().any(|line| line.contains("status=\"Init Dis")), "{lines:#?}");
     assert!(lines.contains(&"hostwarden_apache_tls_cache_memory_bytes 512000".to_owned()));
-    assert_equal_beside_the_original(&url, SKIP);
+    assert_equal_beside_the_original(&url, &["--names-only", "--skip", SKIP]);
 
     let secure = format!("https://localhost:{secure}/server-status?auto");
     let trusting = [(APACHE_URI, secure.as_str()), ("collector.apache.ca-file", &certificate)];

@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use super::{NGINX_URI, nginx, real};
+use super::fake::{self, Fake};
+use super::{NGINX_URI, STUB_STATUS, nginx, real};
 use crate::agent::{Agent, wait_for};
 use crate::peers::{self, Program, free_port};
 
@@ -10,8 +11,10 @@ use crate::peers::{self, Program, free_port};
 /// tests/differences.md).
 const SKIP: &str = "^(go_|process_|promhttp_|node_|hostwarden_|nginx_exporter_build_info)";
 
+const NAMES: &[&str] = &["--names-only", "--skip", SKIP];
+
 /// Holds the agent against the original on the same servers.
-fn assert_equal_beside_the_original(urls: &[&str]) {
+fn assert_equal_beside_the_original(urls: &[&str], how: &[&str]) {
     let Some(program) = peers::fetched("prometheus-nginx-exporter") else { return };
     let port = free_port();
     let _peer = Program::start(
@@ -26,8 +29,17 @@ fn assert_equal_beside_the_original(urls: &[&str]) {
     let theirs = peers::get(port, "/metrics").unwrap();
     let ours = agent.get("/metrics").text();
     assert_eq!(theirs.matches("\nnginx_up").count(), urls.len(), "{theirs}");
-    let outcome = peers::compare(&theirs, &ours, &["--names-only", "--skip", SKIP]);
+    let outcome = peers::compare(&theirs, &ours, how);
     outcome.unwrap_or_else(|difference| panic!("{urls:?}: {difference}"));
+}
+
+#[test]
+fn the_same_page_gives_the_same_values() {
+    for page in [STUB_STATUS.to_owned(), STUB_STATUS.replace("16 15 31", "6717066 -1 65844359")] {
+        let fake = Fake::start(move |_| fake::page(&page));
+        let url = format!("http://{}/stub_status", fake.address);
+        assert_equal_beside_the_original(&[&url], &["--skip", SKIP]);
+    }
 }
 
 #[test]
@@ -58,7 +70,7 @@ fn over_tcp_and_over_a_socket() {
         {
             assert_eq!(total(&again, name), total(&lines, name) + more, "{name}");
         }
-        assert_equal_beside_the_original(&[url]);
+        assert_equal_beside_the_original(&[url], NAMES);
     }
 }
 
@@ -69,10 +81,10 @@ fn several_servers() {
     let start = |port: u16| real::nginx(&format!("server {{ listen 127.0.0.1:{port}; {stub} }}"));
     let _servers = ports.map(start);
     let urls = ports.map(|port| format!("http://127.0.0.1:{port}/stub_status"));
-    assert_equal_beside_the_original(&[&urls[0], &urls[1]]);
+    assert_equal_beside_the_original(&[&urls[0], &urls[1]], NAMES);
     // The same two, and one of them down.
     let down = format!("http://127.0.0.1:{}/stub_status", free_port());
-    assert_equal_beside_the_original(&[&urls[0], &down]);
+    assert_equal_beside_the_original(&[&urls[0], &down], NAMES);
 }
 
 /// The original asks the last socket for all of them.
