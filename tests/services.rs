@@ -15,18 +15,18 @@ mod apache;
 /// How pages are asked for, and what may go wrong.
 mod asking;
 /// A server that answers what a test likes.
-mod fake;
+pub(crate) mod fake;
 /// The two site files before the agent.
 mod fronting;
 /// What nginx itself says.
 mod nginx;
 /// Apache and nginx, started for a test.
-mod real;
+pub(crate) mod real;
 
 const APACHE_URI: &str = "collector.apache.scrape-uri";
-const NGINX_URI: &str = "collector.nginx.scrape-uri";
+pub(crate) const NGINX_URI: &str = "collector.nginx.scrape-uri";
 
-const STUB_STATUS: &str = "Active connections: 2 \nserver accepts handled requests\n \
+pub(crate) const STUB_STATUS: &str = "Active connections: 2 \nserver accepts handled requests\n \
     16 15 31 \nReading: 0 Writing: 1 Waiting: 1 \n";
 
 const SERVER_STATUS: &str = "Total Accesses: 3\nTotal kBytes: 1\nCPULoad: .5\nUptime: 9\n\

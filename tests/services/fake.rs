@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What comes back for a request.
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// These bytes, and the connection stays.
     Stay(Vec<u8>),
     /// These bytes, and the connection ends.
@@ -22,29 +22,29 @@ pub(super) enum Reply {
 }
 
 /// A page with its length told.
-pub(super) fn page(body: &str) -> Reply {
+pub(crate) fn page(body: &str) -> Reply {
     Reply::Stay(response("200 OK", "", body))
 }
 
 /// A status without a page.
-pub(super) fn status(status: &str) -> Reply {
+pub(crate) fn status(status: &str) -> Reply {
     Reply::Stay(response(status, "", ""))
 }
 
-pub(super) fn redirect(location: &str) -> Reply {
+pub(crate) fn redirect(location: &str) -> Reply {
     Reply::Stay(response("301 Moved Permanently", &format!("Location: {location}\r\n"), ""))
 }
 
-pub(super) fn response(status: &str, headers: &str, body: &str) -> Vec<u8> {
+pub(crate) fn response(status: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\n\r\n{body}").into_bytes()
 }
 
 /// Runs until the test's process ends.
 #[derive(Clone)]
-pub(super) struct Fake {
+pub(crate) struct Fake {
     /// `host:port`, or the socket's path.
-    pub(super) address: String,
+    pub(crate) address: String,
     heard: Arc<Heard>,
 }
 
@@ -58,13 +58,13 @@ type Answer = dyn Fn(&str) -> Reply + Send + Sync;
 
 impl Fake {
     /// `answer` gets a request's head.
-    pub(super) fn start(answer: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         Self::serve(address, answer, move || listener.accept().unwrap().0)
     }
 
-    pub(super) fn on_socket(
+    pub(crate) fn on_socket(
         path: &Path,
         answer: impl Fn(&str) -> Reply + Send + Sync + 'static,
     ) -> Self {
@@ -93,11 +93,11 @@ impl Fake {
     }
 
     /// The heads of all requests so far, in lower case.
-    pub(super) fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.heard.requests.lock().unwrap().clone()
     }
 
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.heard.connections.load(Ordering::SeqCst)
     }
 }

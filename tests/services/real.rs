@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::agent::{free_port, wait_for};
 
 /// A server and its processes, which end with the test.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
     directory: TempDir,
 }
@@ -20,7 +20,7 @@ pub(super) struct Server {
 const APACHE_MODULES: [&str; 3] = ["authz_core", "authz_host", "status"];
 
 /// Apache with this processing module; `config` may name `DIR`, the server's own folder.
-pub(super) fn apache(mpm: &str, modules: &[&str], config: &str) -> Server {
+pub(crate) fn apache(mpm: &str, modules: &[&str], config: &str) -> Server {
     let directory = folder();
     let mpm = format!("mpm_{mpm}");
     let modules: String = std::iter::once(mpm.as_str())
@@ -39,7 +39,7 @@ pub(super) fn apache(mpm: &str, modules: &[&str], config: &str) -> Server {
 }
 
 /// nginx with these servers; `config` may name `DIR`, the server's own folder.
-pub(super) fn nginx(config: &str) -> Server {
+pub(crate) fn nginx(config: &str) -> Server {
     let directory = folder();
     let text = format!(
         "daemon off;\nuser www-data;\npid DIR/pid;\nerror_log DIR/error.log;\nworker_processes 1;\n\
@@ -52,7 +52,7 @@ pub(super) fn nginx(config: &str) -> Server {
 }
 
 /// Both servers with a status page each, and the agent's flags to read them.
-pub(super) fn both() -> ([Server; 2], Vec<String>) {
+pub(crate) fn both() -> ([Server; 2], Vec<String>) {
     let ports = [free_port(), free_port()];
     let apache = apache("event", &[], &format!("Listen 127.0.0.1:{}", ports[0]));
     let nginx = nginx(&format!(
@@ -69,7 +69,7 @@ pub(super) fn both() -> ([Server; 2], Vec<String>) {
 }
 
 /// One that the servers' own user may enter.
-pub(super) fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let everybody = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(directory.path(), everybody).unwrap();
@@ -96,16 +96,16 @@ impl Server {
         server
     }
 
-    pub(super) fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.directory.path().join(name)
     }
 
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.path("error.log")).unwrap_or_default()
     }
 
     /// Sends a signal to all of the server's processes.
-    pub(super) fn signal_all(&self, signal: Signal) {
+    pub(crate) fn signal_all(&self, signal: Signal) {
         kill_process_group(Pid::from_child(&self.child), signal).unwrap();
     }
 }
