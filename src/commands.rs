@@ -4,7 +4,7 @@
 //! A command prints on standard output, one error on standard error, and logs nothing. It ends with
 //! 0 when all is well, else with 1.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
 use crate::cli::Settings;
@@ -20,7 +20,7 @@ macro_rules! commands {
 }
 
 commands! {
-    completions man passwd textfile_write
+    check_config check_endpoint completions man passwd textfile_write
 }
 
 /// One command, as the command line, its help and the man page see it.
@@ -92,6 +92,20 @@ impl std::fmt::Debug for Call {
     }
 }
 
+/// A secret on standard input: all there is to read, which must be one line.
+fn one_line(input: impl Read) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    const ENOUGH: u64 = 4096;
+    let mut line = Vec::new();
+    input.take(ENOUGH).read_to_end(&mut line)?;
+    for end in [b"\n", b"\r"] {
+        line = line.strip_suffix(end).map(<[u8]>::to_vec).unwrap_or(line);
+    }
+    if line.contains(&b'\n') {
+        return Err("more than one line on standard input".into());
+    }
+    Ok(line)
+}
+
 /// The command that `words` begin with, and the words after its name.
 pub fn find(words: &[String]) -> Option<(&'static Command, &[String])> {
     ALL.iter().find_map(|command| {
@@ -108,4 +122,20 @@ pub fn family(word: &str) -> impl Iterator<Item = &'static Command> {
     ALL.iter()
         .copied()
         .filter(move |command| command.name.split_once(' ').is_some_and(|(first, _)| first == word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn standard_input_is_one_line() {
+        let read =
+            |input: &str| one_line(input.as_bytes()).map(|line| String::from_utf8(line).unwrap());
+        for input in ["secret", "secret\n", "secret\r\n"] {
+            assert_eq!(read(input).unwrap(), "secret");
+        }
+        assert_eq!(read(" blanks count ").unwrap(), " blanks count ");
+        assert_eq!(read("a\nb\n").unwrap_err().to_string(), "more than one line on standard input");
+    }
 }

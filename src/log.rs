@@ -196,7 +196,8 @@ fn quote_if_needed(line: &mut String, text: &str) {
     }
 }
 
-fn quote_json(line: &mut String, text: &str) {
+/// Appends a JSON string.
+pub fn quote_json(line: &mut String, text: &str) {
     line.push('"');
     for c in text.chars() {
         match c {

@@ -109,7 +109,9 @@ fn help_names_every_command_and_each_has_its_own() {
         let own = stdout(&words);
         assert!(own.starts_with(&format!("usage: hostwarden {}", command.name)), "{own}");
         for flag in command.flags {
-            assert!(own.contains(&format!("--{}", flag.definition().name)), "{own}");
+            let name = flag.definition().name;
+            let dashes = if flag.definition().is_switch() { "--[no-]" } else { "--" };
+            assert!(own.contains(&format!("\n  {dashes}{name}")), "{own}");
         }
     }
 }

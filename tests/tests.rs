@@ -17,6 +17,8 @@ mod browser;
 mod bus;
 /// Keys and certificates.
 mod certificates;
+/// Checks of a configuration and of an endpoint.
+mod check;
 /// The command line.
 mod cli;
 /// The manual page and the completions, as groff and the shells read them.

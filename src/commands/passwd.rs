@@ -1,13 +1,13 @@
 //! `hostwarden passwd USER`: sets a user's password in the htpasswd file.
 
 use std::error::Error;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use rustix::fs::Mode;
 
-use super::{Command, Given, Outcome, Run};
+use super::{Command, Given, Outcome, Run, one_line};
 use crate::host::{replace, terminal};
 use crate::web::{htpasswd, password};
 
@@ -55,33 +55,4 @@ fn read_password(user: &str) -> Result<Vec<u8>, Box<dyn Error>> {
         return Err("a password that is not UTF-8, which no browser sends".into());
     }
     Ok(password)
-}
-
-/// All there is to read, which must be one line.
-fn one_line(input: impl Read) -> Result<Vec<u8>, Box<dyn Error>> {
-    let enough = u64::try_from(2 * password::BCRYPT_MAX).unwrap_or(u64::MAX);
-    let mut line = Vec::new();
-    input.take(enough).read_to_end(&mut line)?;
-    for end in [b"\n", b"\r"] {
-        line = line.strip_suffix(end).map(<[u8]>::to_vec).unwrap_or(line);
-    }
-    if line.contains(&b'\n') {
-        return Err("more than one line on standard input".into());
-    }
-    Ok(line)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn standard_input_is_one_line() {
-        let read = |input: &str| one_line(input.as_bytes()).map(|line| String::from_utf8(line).unwrap());
-        for input in ["secret", "secret\n", "secret\r\n"] {
-            assert_eq!(read(input).unwrap(), "secret");
-        }
-        assert_eq!(read(" blanks count ").unwrap(), " blanks count ");
-        assert_eq!(read("a\nb\n").unwrap_err().to_string(), "more than one line on standard input");
-    }
 }

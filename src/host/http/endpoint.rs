@@ -67,6 +67,19 @@ impl Endpoint {
         Ok(Self { host: header(host)?, ..self })
     }
 
+    /// Host and port, unless it is a UNIX socket.
+    pub fn address(&self) -> Option<(&str, u16)> {
+        match &self.socket {
+            Socket::Tcp { host, port, .. } => Some((host, *port)),
+            Socket::Unix(_) => None,
+        }
+    }
+
+    /// Whether the URL brought a user along.
+    pub fn has_user(&self) -> bool {
+        self.authorization.is_some()
+    }
+
     pub fn is_tls(&self) -> bool {
         matches!(self.socket, Socket::Tcp { is_tls: true, .. })
     }

@@ -1,5 +1,6 @@
 //! TLS where we are the client: status pages of servers on this host, and checks of an endpoint.
 
+use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,10 +14,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error as TlsError,
+    RootCertStore, SignatureScheme,
 };
+use x509_cert::der::Decode;
 
-use super::client_auth::{SERVER_AUTH, check_itself};
+use super::client_auth::{SERVER_AUTH, check_itself, names};
+use super::{Certificate, describe};
 use crate::web::config::{self, Error};
 
 /// Whose certificate is taken.
@@ -40,6 +44,69 @@ pub fn client(trust: Trust<'_>) -> Result<Arc<ClientConfig>, Error> {
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+/// What a server shows of itself in a handshake.
+#[derive(Debug)]
+pub struct Presented {
+    /// Its own certificate first.
+    chain: Vec<CertificateDer<'static>>,
+    /// `TLSv1_3`
+    pub version: String,
+    /// The names that its certificate is for.
+    pub names: Vec<String>,
+    /// When its certificate runs out, in seconds of Unix time.
+    pub not_after: u64,
+    /// Whether its certificate is signed by nobody else.
+    is_own_issuer: bool,
+}
+
+impl Presented {
+    /// Shakes hands and looks, whoever it is. The stream's own timeouts hold.
+    pub fn by(stream: &mut TcpStream, host: &str) -> Result<Self, Error> {
+        let wrong = |error: &dyn std::fmt::Display| Error::new(error.to_string());
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| wrong(&error))?;
+        let mut connection = ClientConnection::new(client(Trust::Anybody)?, name)
+            .map_err(|error| wrong(&describe(&error)))?;
+        while connection.is_handshaking() {
+            connection.complete_io(stream).map_err(|error| wrong(&error))?;
+        }
+        let chain: Vec<_> = connection.peer_certificates().unwrap_or_default().to_vec();
+        let leaf = chain.first().ok_or_else(|| Error::new("no certificate"))?;
+        let leaf = Certificate::from_der(leaf).map_err(|error| wrong(&error))?;
+        let tbs = leaf.tbs_certificate();
+        let not_after = tbs.validity().not_after.to_unix_duration().as_secs();
+        let is_own_issuer = tbs.issuer() == tbs.subject();
+        let names = names(&leaf).map_err(|error| wrong(&describe(&error)))?;
+        let version = connection.protocol_version().map(|version| format!("{version:?}"));
+        Ok(Self { chain, version: version.unwrap_or_default(), names, not_after, is_own_issuer })
+    }
+
+    /// Whether a client with this trust that asked for `host` would go on.
+    pub fn verify(&self, trust: Trust<'_>, host: &str) -> Result<(), Error> {
+        let verifier = Verifier::new(trust, &Arc::new(default_provider()))?;
+        let name = ServerName::try_from(host).map_err(|error| Error::new(error.to_string()))?;
+        let (leaf, others) =
+            self.chain.split_first().ok_or_else(|| Error::new("no certificate"))?;
+        let verdict = verifier.verify_server_cert(leaf, others, &name, &[], UnixTime::now());
+        verdict.map(drop).map_err(|error| {
+            Error::new(match error {
+                TlsError::InvalidCertificate(CertificateError::UnknownIssuer) => {
+                    "signed by nobody who is trusted here".to_owned()
+                }
+                // webpki looks no further than that it is an authority's.
+                TlsError::InvalidCertificate(CertificateError::Other(_)) if self.is_own_issuer => {
+                    "signed by itself, and not one that is trusted here".to_owned()
+                }
+                TlsError::InvalidCertificate(
+                    CertificateError::NotValidForName
+                    | CertificateError::NotValidForNameContext { .. },
+                ) => format!("not for {host}, but for {}", self.names.join(", ")),
+                TlsError::InvalidCertificate(error) => error.to_string(),
+                error => error.to_string(),
+            })
+        })
+    }
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
@@ -124,7 +191,6 @@ mod tests {
     use std::time::Duration;
 
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-    use rustls::CertificateError;
 
     use super::*;
 

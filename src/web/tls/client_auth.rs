@@ -290,7 +290,7 @@ pub(super) fn check_itself(
 }
 
 /// DNS names, mail addresses, IP addresses and URIs, as text.
-fn names(certificate: &Certificate) -> Result<Vec<String>, TlsError> {
+pub(super) fn names(certificate: &Certificate) -> Result<Vec<String>, TlsError> {
     let extension = certificate.tbs_certificate().get_extension::<SubjectAltName>();
     let Some((_, SubjectAltName(names))) = extension.map_err(|_| CertificateError::BadEncoding)?
     else {
