@@ -107,10 +107,10 @@ fn collectors(page: &Page<'_>, tell: &mut dyn FnMut(Grade, &'static str, String)
         let text = format!("Collector {}: {}", answer.name, answer.verdict.as_str());
         tell(Grade::of_verdict(answer.verdict), "collectors", text);
     }
-    for (name, what) in [("apache_up", "Apache"), ("nginx_up", "nginx")] {
-        if page.figures.family(name).iter().any(|sample| sample.value() == 0.0) {
-            tell(Grade::Bad, "collectors", format!("{what} does not answer"));
-        }
+    for problem in page.figures.family("hostwarden_service_problem") {
+        let [service, addr, reason] = ["service", "addr", "reason"].map(|key| label(*problem, key));
+        let place = if addr.is_empty() { String::new() } else { format!(" at {addr}") };
+        tell(Grade::Bad, "collectors", format!("Status page of {service}{place}: {reason}"));
     }
 }
 
@@ -194,8 +194,10 @@ fn load(page: &Page<'_>, tell: &mut dyn FnMut(Grade, &'static str, String)) {
 }
 
 fn textfiles(page: &Page<'_>, tell: &mut dyn FnMut(Grade, &'static str, String)) {
-    if page.figures.value("node_textfile_scrape_error") == Some(1.0) {
-        tell(Grade::Bad, "textfiles", "A textfile cannot be read; the log says which".to_owned());
+    for error in page.figures.family("hostwarden_textfile_error") {
+        let [file, line, reason] = ["file", "line", "reason"].map(|key| label(*error, key));
+        let line = if line.is_empty() { String::new() } else { format!(", line {line}") };
+        tell(Grade::Bad, "textfiles", format!("{file}{line}: {reason}"));
     }
     for file in page.figures.family("node_textfile_mtime_seconds") {
         let age = page.now - file.value();

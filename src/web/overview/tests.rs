@@ -84,11 +84,8 @@ fn what_stands_out() {
             &[(Bad, "Unit a.service has failed")],
         ),
         (
-            "node_textfile_mtime_seconds{file=\"/t/a.prom\"} 1799827200\nnode_textfile_scrape_error 1\n",
-            &[
-                (Bad, "A textfile cannot be read; the log says which"),
-                (Notable, "/t/a.prom was last written 2 days ago"),
-            ],
+            "node_textfile_mtime_seconds{file=\"/t/a.prom\"} 1799827200\nhostwarden_textfile_error{file=\"/t/b\",line=\"2\",reason=\"odd\"} 1\n",
+            &[(Bad, "/t/b, line 2: odd"), (Notable, "/t/a.prom was last written 2 days ago")],
         ),
         (
             "hostwarden_certificate_expiry_timestamp_seconds 1800864000\n",
@@ -115,7 +112,14 @@ fn what_stands_out() {
             "node_nf_conntrack_entries 95\nnode_nf_conntrack_entries_limit 100\n",
             &[(Bad, "95 % of the connections that the firewall tracks are in use")],
         ),
-        ("apache_up 0\nnginx_up 1\n", &[(Bad, "Apache does not answer")]),
+        (
+            "hostwarden_service_problem{service=\"apache\",reason=\"timeout\"} 1\n\
+             hostwarden_service_problem{addr=\"http://a/\",service=\"nginx\",reason=\"404\"} 1\n",
+            &[
+                (Bad, "Status page of apache: timeout"),
+                (Bad, "Status page of nginx at http://a/: 404"),
+            ],
+        ),
     ] {
         let found = findings(text);
         let found: Vec<(Grade, &str)> =
