@@ -303,6 +303,16 @@ impl Error {
         matches!(self, Error::NoData(_) | Error::Absent { .. })
     }
 
+    /// For sources that are not everybody's: neither absence nor a closed door is a fault.
+    #[must_use]
+    pub fn denied_is_no_data(self) -> Self {
+        if self.is_denied() {
+            Error::NoData(self.to_string().into())
+        } else {
+            self.absent_is_no_data()
+        }
+    }
+
     /// For sources that need not exist: absence is no fault.
     #[must_use]
     pub fn absent_is_no_data(self) -> Self {

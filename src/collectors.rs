@@ -33,6 +33,8 @@ collectors! {
     cpufreq
     diskstats
     dmi
+    dmmultipath
+    drbd
     edac
     entropy
     ethtool
@@ -46,6 +48,7 @@ collectors! {
     lnstat
     loadavg
     logind
+    mdadm
     meminfo
     meminfo_numa
     mountstats
@@ -57,6 +60,8 @@ collectors! {
     nfsd
     nginx @ services
     ntp
+    nvme
+    nvmesubsystem
     os
     perf
     powersupplyclass
@@ -76,6 +81,7 @@ collectors! {
     swap
     sysctl
     systemd
+    tapestats
     tcpstat
     textfile
     thermal_zone

@@ -162,6 +162,17 @@ pub fn hex(text: &[u8]) -> Option<u64> {
         .try_fold(0u64, |n, &b| Some(n.checked_mul(16)? + u64::from(char::from(b).to_digit(16)?)))
 }
 
+/// The digits that a text begins with, at least one, and what follows them.
+pub fn split_digits(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = text.iter().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
+    (end > 0).then(|| text.split_at(end))
+}
+
+/// Whether the text is digits and nothing else.
+pub fn is_digits(text: &[u8]) -> bool {
+    split_digits(text).is_some_and(|(_, rest)| rest.is_empty())
+}
+
 /// The sign that may stand before a number, and the rest.
 fn split_sign(text: &[u8]) -> (bool, &[u8]) {
     match text {

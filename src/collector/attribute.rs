@@ -5,6 +5,7 @@ use rustix::io::Errno;
 
 use super::{Cx, Error, Result};
 use crate::exposition::{Desc, LabelValue, Samples};
+use crate::host::Listing;
 use crate::host::cursor::Text;
 
 /// What the kernel calls a number, be it a file's name or a line's, and the family that tells it.
@@ -42,6 +43,12 @@ impl Cx<'_> {
     pub fn attribute(&mut self, path: &[&str]) -> Result<Text<'_>> {
         join(self.path, path);
         self.sys.attribute(self.path, self.text)
+    }
+
+    /// The names in the directory below the sysfs whose path these parts make.
+    pub fn list(&mut self, path: &[&str], listing: &mut Listing) -> Result<()> {
+        join(self.path, path);
+        self.sys.list(self.path, listing)
     }
 
     /// The attribute at that path; nothing where reading it ends with one of `untold`.
