@@ -20,7 +20,7 @@ macro_rules! commands {
 }
 
 commands! {
-    check_config check_endpoint completions man passwd textfile_write
+    check_config check_endpoint collectors completions man passwd textfile_write
 }
 
 /// One command, as the command line, its help and the man page see it.

@@ -21,6 +21,8 @@ mod certificates;
 mod check;
 /// The command line.
 mod cli;
+/// `hostwarden collectors`.
+mod collectors;
 /// The manual page and the completions, as groff and the shells read them.
 mod completions;
 /// Sources that hold what no kernel writes.

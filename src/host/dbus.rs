@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::time::Instant;
 
+use rustix::io::Errno;
 use serde::Deserialize;
 use tokio::runtime::Runtime;
 use tokio::time::timeout_at;
@@ -17,7 +18,7 @@ use zbus::export::futures_core::Stream;
 use zbus::message::{Body, Message, Type as MessageType};
 use zbus::{MessageStream, Variant};
 
-use crate::collector::{Error, Result};
+use crate::collector::{Error, Result, errno_text};
 
 pub use zbus::ObjectPath;
 
@@ -134,7 +135,7 @@ impl Open {
         let connected = runtime
             .block_on(async { timeout_at(deadline.into(), builder.build()).await })
             .map_err(|_| late())
-            .and_then(|outcome| outcome.map_err(failed));
+            .and_then(|outcome| outcome.map_err(|error| unconnected(&error)));
         let connection = connected?;
         Ok(Self { connection, is_private, runtime: Some(runtime) })
     }
@@ -158,6 +159,16 @@ impl Drop for Open {
 
 fn failed(error: impl std::fmt::Display) -> Error {
     Error::failed(format!("D-Bus: {error}"))
+}
+
+/// `D-Bus: unix:path=/run/systemd/private: no such file or directory`
+fn unconnected(error: &zbus::Error) -> Error {
+    if let zbus::Error::Connection(why, address) = error
+        && let Some(errno) = Errno::from_io_error(why)
+    {
+        return failed(format_args!("{address}: {}", errno_text(errno)));
+    }
+    failed(error)
 }
 
 fn late() -> Error {

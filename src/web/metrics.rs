@@ -28,7 +28,7 @@ static NO_OWN_METRICS: Flag<bool> = flags::switch(
     false,
     "Leave out the agent's own metrics (promhttp_*, process_*, hostwarden_*).",
 );
-static TIMEOUT: Flag<Duration> = flags::duration(
+pub static TIMEOUT: Flag<Duration> = flags::duration(
     "web.scrape-timeout",
     "9.5s",
     "Longest time a scrape may take that does not bring a timeout of its own.",
