@@ -87,16 +87,51 @@ fn series(exposition: &str) -> BTreeSet<String> {
     let bare = |line: &str| {
         let (name, rest) = line.split_at(line.find(['{', ' ']).unwrap());
         let labels = rest.strip_prefix('{').map_or("", |rest| rest.rsplit_once('}').unwrap().0);
-        format!("{name}{{{}}}", labels.split(',').filter(counts).collect::<Vec<_>>().join(","))
+        // Prometheus sorts `le` and `quantile` among the others.
+        let labels: BTreeSet<&str> = labels.split(',').filter(counts).collect();
+        format!("{name}{{{}}}", labels.into_iter().collect::<Vec<_>>().join(","))
     };
     samples.map(bare).collect()
 }
 
+/// Families of all types, with numbers that are written the same by all versions of Prometheus.
+const TEXTFILE: &str = "\
+# TYPE test_seconds histogram
+test_seconds_bucket{path=\"/a\",le=\"0.5\"} 3
+test_seconds_bucket{path=\"/a\",le=\"2.5\"} 200
+test_seconds_bucket{path=\"/a\",le=\"+Inf\"} 1e+06
+test_seconds_sum{path=\"/a\"} 12.25
+test_seconds_count{path=\"/a\"} 1e+06
+test_seconds_bucket{path=\"/b\",le=\"+Inf\"} 0
+test_seconds_sum{path=\"/b\"} 0
+test_seconds_count{path=\"/b\"} 0
+# TYPE test_size summary
+test_size{kind=\"x\",quantile=\"0.5\"} 1.5
+test_size{kind=\"x\",quantile=\"0.99\"} NaN
+test_size_sum{kind=\"x\"} -7.5
+test_size_count{kind=\"x\"} 300
+# TYPE test_up gauge
+test_up{name=\"größe\"} 5e-324
+# TYPE test_down gauge
+test_down{name=\"x\"} -Inf
+# TYPE test_total counter
+test_total{name=\"x\"} 1.7976931348623157e+308
+test_none{name=\"x\"} 0.1
+";
+
 /// Scrapes the agent with a Prometheus that prefers protobuf, and holds what it stored against the
 /// text.
 fn reads_the_same_from_protobuf(command: Command, setting: &str) {
-    let agent =
-        Agent::start(&["--collector.disable-defaults", "--collector.stat", "--collector.os"]);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("all.prom"), TEXTFILE).unwrap();
+    let textfiles = format!("--collector.textfile.directory={}", folder.path().display());
+    let agent = Agent::start(&[
+        "--collector.disable-defaults",
+        "--collector.stat",
+        "--collector.os",
+        "--collector.textfile",
+        &textfiles,
+    ]);
     let recorder = TcpListener::bind("127.0.0.1:0").unwrap();
     let prometheus = Prometheus::spawn(
         command,
@@ -115,11 +150,22 @@ fn reads_the_same_from_protobuf(command: Command, setting: &str) {
 
     let up = format!("up{{instance=\"{}\"}}", agent.address);
     wait_for("up", || prometheus.value(&up) == Some(1.0));
-    let stored = prometheus.get("/federate?match[]=%7B__name__=~%22node_.*%22%7D").unwrap();
-    let mut said = series(&agent.get("/metrics").text());
-    said.retain(|series| series.starts_with("node_"));
+    let stored = prometheus.get("/federate?match[]=%7B__name__=~%22(node|test)_.*%22%7D").unwrap();
+    let text = agent.get("/metrics").text();
+    let mut said = series(&text);
+    said.retain(|series| series.starts_with("node_") || series.starts_with("test_"));
     assert!(said.len() > 10 && said.iter().any(|series| series.starts_with("node_os_info{")));
     assert_eq!(series(&stored), said);
+    // What does not change between two scrapes, to the last digit.
+    let values = |text: &str| -> BTreeSet<(String, String)> {
+        let samples = text.lines().filter(|line| line.starts_with("test_"));
+        let value = |line: &str| {
+            line.rsplit_once('}').unwrap().1.trim().split(' ').next().unwrap().to_owned()
+        };
+        samples.map(|line| (series(line).pop_first().unwrap(), value(line))).collect()
+    };
+    assert_eq!(values(&stored), values(&text));
+    assert_eq!(values(&text).len(), 16);
 }
 
 #[test]
