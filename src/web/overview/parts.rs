@@ -33,11 +33,11 @@ pub(super) fn spark(out: &mut Html, key: impl Display, max: Option<u32>) {
     out.raw("><path class=\"area\"/><path class=\"line\"/></svg>");
 }
 
-/// A share of 1 as a bar, and for those who cannot see it as words.
-pub(super) fn bar(out: &mut Html, share: f64, grade: Grade, words: impl Display) {
+/// A share of 1 as a bar. The figure stands beside it for those who cannot see it.
+pub(super) fn bar(out: &mut Html, share: f64, grade: Grade) {
     out.raw("<svg class=\"bar ").raw(grade.class());
-    out.raw("\" viewBox=\"0 0 100 6\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"");
-    out.text(words).raw("\"><rect class=\"rail\" width=\"100\" height=\"6\"/><rect width=\"");
+    out.raw("\" viewBox=\"0 0 100 6\" preserveAspectRatio=\"none\" aria-hidden=\"true\">");
+    out.raw("<rect class=\"rail\" width=\"100\" height=\"6\"/><rect width=\"");
     out.text(format_args!("{:.2}", share * 100.0)).raw("\" height=\"6\"/></svg>");
 }
 

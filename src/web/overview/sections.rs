@@ -61,7 +61,7 @@ fn file_system(out: &mut Html, system: &FileSystem<'_>) {
     let read_only = if system.is_read_only { ", read-only" } else { "" };
     out.raw("<li>");
     name(out, system.mount_point, format_args!("{}, {}{read_only}", system.device, system.kind));
-    bar(out, system.used, grade, format_args!("{percent} used"));
+    bar(out, system.used, grade);
     out.raw("<b class=\"share ").raw(grade.class()).raw("\">").text(percent);
     out.raw("</b><span class=\"left\">").text(words::bytes(system.available)).raw(" left of ");
     out.text(words::bytes(system.size)).raw("</span></li>");
@@ -194,7 +194,11 @@ pub(super) fn textfiles(page: &Page<'_>, out: &mut Html) {
             let age = page.now - file.value();
             out.raw("<li class=\"").raw(Grade::of_textfile(age).class()).raw("\"><b>");
             out.text(label(file, "file")).raw("</b> <span class=\"what\">written ");
-            out.text(words::duration(age)).raw(" ago</span></li>");
+            out.text(words::duration(age)).raw(" ago");
+            if page.figures.beside("hostwarden_textfile_kept", file).is_some() {
+                out.raw(", empty or torn now: what it said before is told");
+            }
+            out.raw("</span></li>");
         });
     });
 }
@@ -222,9 +226,9 @@ pub(super) fn collectors(page: &Page<'_>, out: &mut Html) {
         rows(out, "costs", answered, |out, answer| {
             let seconds = answer.duration.as_secs_f64();
             let cost = words::short_duration(seconds);
-            out.raw("<li>").text(answer.name).raw(" <span class=\"what\">").text(&cost);
+            out.raw("<li>").text(answer.name).raw(" <span class=\"what\">").text(cost);
             out.raw("</span>");
-            bar(out, seconds / longest, Grade::Fine, cost);
+            bar(out, seconds / longest, Grade::Fine);
             out.raw("</li>");
         });
         if !silent.is_empty() {

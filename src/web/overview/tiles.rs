@@ -118,7 +118,7 @@ fn swap(page: &Page<'_>, out: &mut Html) {
 fn filling(out: &mut Html, key: &str, used: f64, grade: Grade) {
     let percent = words::percent(used * 100.0);
     big(out, grade, |out| gauge(out, key, used * 100.0, &percent));
-    bar(out, used, grade, format_args!("{percent} used"));
+    bar(out, used, grade);
     spark(out, key, Some(100));
 }
 
