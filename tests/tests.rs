@@ -7,6 +7,8 @@
     reason = "tests lay out files, start programs, say what they left out, and may panic"
 )]
 
+/// Clients that take time, room or memory.
+mod abuse;
 /// The real binary on a free port.
 mod agent;
 /// What a scrape allocates.
@@ -41,6 +43,8 @@ mod hwmon;
 mod leaks;
 /// Links as netlink tells them, against sysfs and procfs.
 mod links;
+/// Addresses of every kind, sockets from systemd, and what systemd is told.
+mod listeners;
 /// Beside a real node_exporter, under a real Prometheus.
 mod live;
 /// Network and mount namespaces of a test's own.
