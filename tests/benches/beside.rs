@@ -11,13 +11,13 @@
     reason = "a bench starts programs, prints and may panic"
 )]
 
+#[expect(dead_code, reason = "nobody needs a password here")]
 mod program;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use hostwarden::collector::Enabled;
-use program::{Mode, Program};
+use program::{Mode, Program, node_exporter};
 
 fn main() {
     let options = Options::read();
@@ -102,19 +102,4 @@ impl Options {
         options.flags.push("--collector.disable-defaults".to_owned());
         options
     }
-}
-
-/// The newest node_exporter, fetched by the script beside the project, or the one installed.
-fn node_exporter() -> PathBuf {
-    const PACKAGE: &str = "prometheus-node-exporter";
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/tools/peers");
-    if !script.is_file() {
-        return PathBuf::from(PACKAGE);
-    }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
-    let program = target.join(PACKAGE).join("usr/bin").join(PACKAGE);
-    if !program.is_file() {
-        assert!(Command::new(script).arg(&target).arg(PACKAGE).status().unwrap().success());
-    }
-    program
 }

@@ -1,11 +1,14 @@
 //! A program under measurement: scraped over a kept connection, its time and memory as the kernel counts them.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use hostwarden::web::tls::client::{Trust, client};
+use rustls::{ClientConnection, StreamOwned};
 
 #[derive(Clone, Copy)]
 pub(crate) enum Mode {
@@ -33,31 +36,71 @@ pub(crate) struct Row {
 
 pub(crate) struct Program {
     pub(crate) name: &'static str,
+    pub(crate) address: SocketAddr,
     child: Child,
-    connection: BufReader<TcpStream>,
+    connection: BufReader<Box<dyn Stream>>,
+    /// Header lines of every scrape.
+    headers: String,
     pub(crate) scraped: usize,
+}
+
+/// Plain or over TLS.
+pub(crate) trait Stream: Read + Write {}
+
+impl<T: Read + Write> Stream for T {}
+
+/// Speaks TLS with whoever is there.
+pub(crate) fn secure(stream: TcpStream) -> impl Stream {
+    let config = client(Trust::Anybody).unwrap();
+    let name = "localhost".try_into().unwrap();
+    StreamOwned::new(ClientConnection::new(config, name).unwrap(), stream)
 }
 
 impl Program {
     pub(crate) fn start(name: &'static str, program: &Path, flags: &[String]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self::run(name, program, flags, String::new(), |stream| Box::new(stream))
+    }
+
+    /// Behind TLS and a password, which `flags` set up.
+    pub(crate) fn start_guarded(
+        name: &'static str,
+        program: &Path,
+        flags: &[String],
+        header: &str,
+    ) -> Self {
+        let header = format!("{header}\r\n");
+        Self::run(name, program, flags, header, |stream| Box::new(secure(stream)))
+    }
+
+    fn run(
+        name: &'static str,
+        program: &Path,
+        flags: &[String],
+        headers: String,
+        over: fn(TcpStream) -> Box<dyn Stream>,
+    ) -> Self {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let child = Command::new(program)
             .args(flags)
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg(format!("--web.listen-address={address}"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
         let stream = loop {
-            match TcpStream::connect(("127.0.0.1", port)) {
+            match TcpStream::connect(address) {
                 Ok(stream) => break stream,
                 Err(error) => assert!(Instant::now() < deadline, "{name}: {error}"),
             }
             std::thread::sleep(Duration::from_millis(10));
         };
         stream.set_nodelay(true).unwrap();
-        Self { name, child, connection: BufReader::new(stream), scraped: 0 }
+        let connection = BufReader::new(over(stream));
+        let mut program = Self { name, address, child, connection, headers, scraped: 0 };
+        // A connection that has asked for nothing does not stay for long.
+        program.scrape(Mode::Plain);
+        program
     }
 
     pub(crate) fn measure(&mut self, mode: Mode, scrapes: usize) -> Row {
@@ -95,8 +138,10 @@ impl Program {
             Mode::Plain => "identity",
             Mode::Gzip => "gzip",
         };
-        let request =
-            format!("GET /metrics HTTP/1.1\r\nHost: bench\r\nAccept-Encoding: {encoding}\r\n\r\n");
+        let headers = &self.headers;
+        let request = format!(
+            "GET /metrics HTTP/1.1\r\nHost: bench\r\nAccept-Encoding: {encoding}\r\n{headers}\r\n"
+        );
         self.connection.get_mut().write_all(request.as_bytes()).unwrap();
         self.scraped += 1;
         read_body(&mut self.connection)
@@ -163,6 +208,21 @@ fn count_samples(body: &[u8]) -> usize {
     body.split(|&byte| byte == b'\n')
         .filter(|line| !line.is_empty() && !line.starts_with(b"#"))
         .count()
+}
+
+/// The newest node_exporter, fetched by the script beside the project, or the one installed.
+pub(crate) fn node_exporter() -> PathBuf {
+    const PACKAGE: &str = "prometheus-node-exporter";
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/tools/peers");
+    if !script.is_file() {
+        return PathBuf::from(PACKAGE);
+    }
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
+    let program = target.join(PACKAGE).join("usr/bin").join(PACKAGE);
+    if !program.is_file() {
+        assert!(Command::new(script).arg(&target).arg(PACKAGE).status().unwrap().success());
+    }
+    program
 }
 
 /// Reads one response: by its length, or in chunks as node_exporter sends them.
