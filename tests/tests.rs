@@ -29,6 +29,8 @@ mod collectors;
 mod completions;
 /// Sources that hold what no kernel writes.
 mod damage;
+/// The dashboards, on a real Prometheus.
+mod dashboards;
 /// Passwords, headers, the rate limit, and what becomes of them when files change.
 mod door;
 /// Collectors that fail, panic, hang.
