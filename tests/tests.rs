@@ -49,6 +49,8 @@ mod links;
 mod listeners;
 /// Beside a real node_exporter, under a real Prometheus.
 mod live;
+/// Real machines, in containers.
+mod machine;
 /// Network and mount namespaces of a test's own.
 mod namespace;
 /// What the kernel says of the network.

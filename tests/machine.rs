@@ -1,0 +1,315 @@
+//! Real machines: Debian with systemd in containers, each in a network namespace of its own.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use crate::agent::{BINARY, wait_for};
+
+/// From an empty server to a green target, and all that happens to it afterwards.
+mod deployed;
+/// From node_exporter and a vhost to the agent.
+mod migrated;
+/// What the unit's hardening takes from the collectors: nothing.
+mod sandboxed;
+
+/// The address of the first machine on the link between two.
+pub(crate) const FIRST: &str = "10.99.0.1";
+/// That of the second.
+pub(crate) const SECOND: &str = "10.99.0.2";
+
+/// A booted machine; it is gone with the test.
+pub(crate) struct Machine {
+    name: String,
+    folder: tempfile::TempDir,
+    groups: Vec<PathBuf>,
+    nspawn: Child,
+    /// The container's first process.
+    leader: String,
+}
+
+impl Machine {
+    pub(crate) fn boot(name: &str) -> Self {
+        let name = format!("hw{}{name}", std::process::id());
+        let folder = tempfile::tempdir().unwrap();
+        for layer in ["upper", "work", "root"] {
+            std::fs::create_dir(folder.path().join(layer)).unwrap();
+        }
+        let path = |layer: &str| folder.path().join(layer).display().to_string();
+        let layers = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            tree().display(),
+            path("upper"),
+            path("work")
+        );
+        run("mount", ["-t", "overlay", "overlay", "-o", &layers, &path("root")]);
+        run("ip", ["netns", "add", &name]);
+        run("ip", ["-n", &name, "link", "set", "lo", "up"]);
+        let salt = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/salt");
+        // The control groups of one machine are not those of another.
+        let groups = control_groups(&name);
+        let enter =
+            groups.iter().map(|group| format!("echo $$ > {}/cgroup.procs;", group.display()));
+        let enter: String = enter.chain(["exec \"$@\"".to_owned()]).collect();
+        let nspawn = Command::new("sh")
+            .args(["-c", &enter, "sh", "systemd-nspawn"])
+            .args(["--quiet", "--register=no", "--keep-unit", "--boot", "--console=pipe"])
+            // The network namespace is the machine's own, though nspawn did not make it.
+            .args(["--capability=CAP_NET_ADMIN", "--resolv-conf=off"])
+            .arg(format!("--directory={}", path("root")))
+            .arg(format!("--network-namespace-path=/run/netns/{name}"))
+            .arg(format!("--machine={name}"))
+            .arg(format!("--bind-ro={salt}:/srv/salt"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut machine = Self { name, folder, groups, nspawn, leader: String::new() };
+        machine.write("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n");
+        wait_for("the container's first process", || machine.find_leader());
+        wait_for("a booted machine", || {
+            let state = machine.try_sh("systemctl is-system-running");
+            matches!(state.trim(), "running" | "degraded")
+        });
+        machine
+    }
+
+    /// Of nspawn's children, the one that is process 1 of its own namespace.
+    fn find_leader(&mut self) -> bool {
+        let read = |path: String| std::fs::read_to_string(path).unwrap_or_default();
+        let pid = self.nspawn.id();
+        let children = read(format!("/proc/{pid}/task/{pid}/children"));
+        let leader = children.split_whitespace().find(|child| {
+            let status = read(format!("/proc/{child}/status"));
+            status.lines().any(|line| line.starts_with("NSpid:") && line.ends_with("\t1"))
+        });
+        self.leader = leader.unwrap_or_default().to_owned();
+        !self.leader.is_empty()
+    }
+
+    /// A link between the two, with [`FIRST`] and [`SECOND`] at its ends.
+    pub(crate) fn connect(&self, other: &Self) {
+        run(
+            "ip",
+            [
+                "-n",
+                &self.name,
+                "link",
+                "add",
+                "eth0",
+                "type",
+                "veth",
+                "peer",
+                "eth0",
+                "netns",
+                &other.name,
+            ],
+        );
+        for (machine, address) in [(self, FIRST), (other, SECOND)] {
+            let address = format!("{address}/24");
+            run("ip", ["-n", &machine.name, "address", "add", &address, "dev", "eth0"]);
+            run("ip", ["-n", &machine.name, "link", "set", "eth0", "up"]);
+        }
+    }
+
+    fn shell(&self, script: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .args([
+                "--target",
+                &self.leader,
+                "--mount",
+                "--uts",
+                "--ipc",
+                "--net",
+                "--pid",
+                "--root",
+                "--wd",
+            ])
+            .args(["env", "-i", "LANG=C.UTF-8", "HOME=/root"])
+            .arg("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .args(["sh", "-c", script]);
+        command
+    }
+
+    /// What a shell in the machine says and how it ends.
+    pub(crate) fn output(&self, script: &str) -> Output {
+        self.shell(script).output().unwrap()
+    }
+
+    /// What a shell in the machine prints, whatever comes of it.
+    pub(crate) fn try_sh(&self, script: &str) -> String {
+        String::from_utf8_lossy(&self.output(script).stdout).into_owned()
+    }
+
+    /// What a shell in the machine prints; it must end well.
+    pub(crate) fn sh(&self, script: &str) -> String {
+        let output = self.output(script);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{script}\n{text}{complaint}\n{}", self.journal());
+        text
+    }
+
+    fn journal(&self) -> String {
+        self.try_sh("journalctl --quiet --no-pager --lines=40 --output=cat")
+    }
+
+    /// A file in the machine.
+    pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+        let path = self.path(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join("root").join(path.trim_start_matches('/'))
+    }
+
+    /// Prometheus' answer, on the machine where it runs.
+    pub(crate) fn api(&self, what: &str, query: &str) -> String {
+        self.write("/srv/query", query);
+        self.try_sh(&format!(
+            "curl -s --data-urlencode query@/srv/query localhost:9090/api/v1/{what}"
+        ))
+    }
+
+    /// The value of a query that gives one series, or nothing yet.
+    pub(crate) fn query(&self, query: &str) -> Option<f64> {
+        let answer = self.api("query", query);
+        let (_, value) = answer.split_once("\"value\":[")?;
+        value.split('"').nth(1)?.parse().ok()
+    }
+
+    /// Applies states with this pillar, as `salt-call --local` does.
+    pub(crate) fn salt(&self, states: &str, pillar: &str) -> Applied {
+        self.write(
+            "/etc/salt/minion",
+            "file_client: local\nfile_roots: {base: [/srv/salt, /srv/release]}\n\
+             pillar_roots: {base: [/srv/pillar]}\nlog_level_logfile: quiet\n",
+        );
+        self.write("/srv/pillar/top.sls", "base: {'*': [all]}\n");
+        self.write("/srv/pillar/all.sls", pillar);
+        self.sh("salt-call --local saltutil.sync_modules --out=quiet");
+        let output = self.output(&format!(
+            "salt-call --local --id=minion --retcode-passthrough --no-color state.apply {states}"
+        ));
+        let text = [output.stdout, output.stderr].concat();
+        Applied { text: String::from_utf8_lossy(&text).into_owned() }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // All of the machine ends with its first process, and nspawn then.
+        let _ = Command::new("kill").args(["-KILL", &self.leader]).status();
+        let _ = self.nspawn.kill();
+        let _ = self.nspawn.wait();
+        let _ = Command::new("umount").arg("--lazy").arg(self.path("/")).status();
+        let _ = Command::new("ip").args(["netns", "delete", &self.name]).status();
+        let _ = std::fs::remove_dir_all(format!("/run/systemd/nspawn/propagate/{}", self.name));
+        for group in &self.groups {
+            let _ = Command::new("find")
+                .arg(group)
+                .args(["-depth", "-type", "d", "-exec", "rmdir", "{}", ";"])
+                .stderr(Stdio::null())
+                .status();
+        }
+    }
+}
+
+/// A control group of that name in each hierarchy where systemd keeps its own.
+fn control_groups(name: &str) -> Vec<PathBuf> {
+    let hierarchies = ["/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"];
+    let hierarchies = hierarchies.iter().map(Path::new);
+    let hierarchies = hierarchies.filter(|path| path.join("cgroup.procs").exists());
+    let groups: Vec<PathBuf> = hierarchies.map(|path| path.join(name)).collect();
+    for group in &groups {
+        std::fs::create_dir(group).unwrap();
+    }
+    groups
+}
+
+/// How a run of Salt went.
+#[derive(Debug)]
+pub(crate) struct Applied {
+    text: String,
+}
+
+impl Applied {
+    /// The number behind a word of Salt's closing lines: `Succeeded: 12 (changed=3)`.
+    fn count(&self, word: &str) -> u32 {
+        let (_, rest) = self.text.rsplit_once(word).unwrap_or_else(|| panic!("{}", self.text));
+        let digits = rest.trim_start();
+        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+        digits[..end].parse().unwrap_or_else(|_| panic!("{}", self.text))
+    }
+
+    /// How many states changed something, when none failed.
+    pub(crate) fn changed(&self) -> u32 {
+        assert_eq!(
+            self.count("Failed:"),
+            0,
+            "{}",
+            self.told(|state| state.contains("Result: False"))
+        );
+        let succeeded = self.text.rsplit_once("Succeeded:").unwrap().1.lines().next().unwrap();
+        if succeeded.contains("changed=") { self.count("changed=") } else { 0 }
+    }
+
+    pub(crate) fn failed(&self) -> u32 {
+        self.count("Failed:")
+    }
+
+    /// Asserts that nothing was changed: what a second run is to do.
+    pub(crate) fn assert_nothing_changed(&self) {
+        let changed = self.told(|state| state.contains("----------\n              "));
+        assert_eq!(self.changed(), 0, "{changed}");
+    }
+
+    /// What Salt says of the states that are asked for.
+    fn told(&self, is_asked_for: impl Fn(&str) -> bool) -> String {
+        let states = self.text.split("----------\n          ID: ");
+        states.filter(|state| is_asked_for(state)).collect()
+    }
+}
+
+/// The lower layer of all machines, made once for each build folder.
+fn tree() -> &'static Path {
+    static TREE: OnceLock<PathBuf> = OnceLock::new();
+    TREE.get_or_init(|| {
+        let tree = Path::new(env!("CARGO_TARGET_TMPDIR")).join("machine");
+        if !tree.is_dir() {
+            run(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/machine/tree"), [&tree]);
+        }
+        tree
+    })
+}
+
+/// Lays a release of two versions beside the formula, as salt://packages.
+pub(crate) fn publish(machine: &Machine) {
+    static RELEASE: OnceLock<PathBuf> = OnceLock::new();
+    let release = RELEASE.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("release");
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let stripped = folder.join("hostwarden");
+        run("strip", [OsStr::new("-o"), stripped.as_ref(), BINARY.as_ref()]);
+        let deb = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/deb");
+        for version in ["0.1.0", "0.2.0"] {
+            run(deb, [stripped.as_ref(), OsStr::new(version), folder.as_ref()]);
+        }
+        run("sh", ["-c", &format!("cd {} && sha256sum *.deb > sha256sums.txt", folder.display())]);
+        folder
+    });
+    let packages = machine.path("/srv/release/packages");
+    std::fs::create_dir_all(packages.parent().unwrap()).unwrap();
+    run("cp", [OsStr::new("-r"), release.as_ref(), packages.as_ref()]);
+}
+
+pub(crate) fn run<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+}
