@@ -122,7 +122,7 @@ impl Visit {
         let address = stream.peer_addr()?;
         let took = milliseconds(began.elapsed());
         report.good("connection", format!("{address} answers in {took}"))?;
-        let is_private = if self.endpoint.is_tls() {
+        let is_trusted = if self.endpoint.is_tls() {
             self.certificate(&mut stream, host, report)?
         } else {
             clear(address.ip(), report)?;
@@ -130,7 +130,7 @@ impl Visit {
         };
         drop(stream);
         // A password is for the right server alone.
-        if !is_private {
+        if !is_trusted {
             return report.bad("password", "not sent to a server that is not trusted");
         }
         let tls = self.endpoint.is_tls().then(|| client::client(self.trust())).transpose();

@@ -163,11 +163,14 @@ impl Page<'_> {
         Some((self.now - boot).max(1.0))
     }
 
-    /// 0 to 1
+    /// 0 to 1. Kernels before 3.14 do not say what is available: there, what could be given back counts.
     fn memory_used(&self) -> Option<f64> {
-        self.figures
-            .share("node_memory_MemAvailable_bytes", "node_memory_MemTotal_bytes")
-            .map(|available| 1.0 - available)
+        const RECLAIMABLE: [&str; 3] =
+            ["node_memory_MemFree_bytes", "node_memory_Buffers_bytes", "node_memory_Cached_bytes"];
+        let value = |name: &str| self.figures.value(name);
+        let available = value("node_memory_MemAvailable_bytes")
+            .or_else(|| RECLAIMABLE.into_iter().map(value).sum())?;
+        Some(1.0 - available / value("node_memory_MemTotal_bytes")?)
     }
 
     /// 0 to 1; nothing without swap.

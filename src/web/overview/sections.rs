@@ -68,28 +68,32 @@ fn file_system(out: &mut Html, system: &FileSystem<'_>) {
 }
 
 pub(super) fn disks(page: &Page<'_>, out: &mut Html) {
-    let disks = page.figures.family("node_disk_io_time_seconds_total");
-    let Some(uptime) = page.uptime().filter(|_| !disks.is_empty()) else { return };
+    let disks = page.figures.family("node_disk_io_time_seconds_total").iter().copied();
+    let (busy, idle): (Vec<_>, Vec<_>) = disks.partition(|disk| disk.value() > 0.0);
+    let Some(uptime) = page.uptime().filter(|_| !busy.is_empty()) else { return };
     section(out, "disks", "Disks <small class=\"since\">since boot</small>", |out| {
-        rows(out, "rows flows", disks.iter().copied(), |out, disk| {
-            let device = label(disk, "device");
-            let beside = |family| page.figures.beside(family, disk).unwrap_or_default();
-            out.raw("<li>");
-            name(out, device, "");
-            let busy = disk.value() * 100.0;
-            let shown = words::percent(busy / uptime);
-            flow(out, "busy", &format!("disk {device} busy"), busy, "percent", &shown);
-            bytes(
-                out,
-                "read",
-                &format!("disk {device} read"),
-                beside("node_disk_read_bytes_total"),
-            );
-            let written = beside("node_disk_written_bytes_total");
-            bytes(out, "written", &format!("disk {device} written"), written);
-            out.raw("</li>");
-        });
+        rows(out, "rows flows", busy, |out, each| disk(page, each, uptime, out));
+        if !idle.is_empty() {
+            let summary = words::count(idle.len(), "disk never used", "disks never used");
+            folded(out, "idle-disks", summary, |out| {
+                rows(out, "rows flows", idle, |out, each| disk(page, each, uptime, out));
+            });
+        }
     });
+}
+
+fn disk(page: &Page<'_>, disk: SampleRef<'_>, uptime: f64, out: &mut Html) {
+    let device = label(disk, "device");
+    let beside = |family| page.figures.beside(family, disk).unwrap_or_default();
+    out.raw("<li>");
+    name(out, device, "");
+    let busy = disk.value() * 100.0;
+    let shown = words::percent(busy / uptime);
+    flow(out, "busy", &format!("disk {device} busy"), busy, "percent", &shown);
+    bytes(out, "read", &format!("disk {device} read"), beside("node_disk_read_bytes_total"));
+    let written = beside("node_disk_written_bytes_total");
+    bytes(out, "written", &format!("disk {device} written"), written);
+    out.raw("</li>");
 }
 
 fn bytes(out: &mut Html, what: &'static str, key: &str, total: f64) {

@@ -77,6 +77,11 @@ fn what_stands_out() {
              node_memory_SwapTotal_bytes 100\nnode_memory_SwapFree_bytes 5\n",
             &[(Bad, "95 % of the swap is in use"), (Notable, "93 % of the memory is in use")],
         ),
+        (
+            "node_memory_MemTotal_bytes 100\nnode_memory_MemFree_bytes 2\n\
+             node_memory_Buffers_bytes 1\nnode_memory_Cached_bytes 1\n",
+            &[(Bad, "96 % of the memory is in use")],
+        ),
         ("node_memory_SwapTotal_bytes 0\nnode_memory_SwapFree_bytes 0\n", &[]),
         (
             "node_systemd_unit_state{name=\"a.service\",state=\"failed\"} 1\n\
