@@ -27,6 +27,7 @@ collectors! {
     bonding
     buddyinfo
     cgroups
+    btrfs
     conntrack
     cpu
     cpu_vulnerabilities

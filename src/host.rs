@@ -5,6 +5,7 @@
 //! what `pread` does; elsewhere files may be replaced by others of the same name, so each read
 //! opens anew.
 
+pub mod btrfs;
 pub mod cpus;
 pub mod cursor;
 pub mod dbus;
