@@ -33,6 +33,8 @@ mod damage;
 mod dashboards;
 /// Passwords, headers, the rate limit, and what becomes of them when files change.
 mod door;
+/// A file system that does not answer.
+mod fuse;
 /// Collectors that fail, panic, hang.
 mod gather;
 /// Each collector's fixture trees against their golden text.
@@ -51,6 +53,8 @@ mod listeners;
 mod live;
 /// Real machines, in containers.
 mod machine;
+/// File systems that are really mounted.
+mod mounts;
 /// Network and mount namespaces of a test's own.
 mod namespace;
 /// What the kernel says of the network.
