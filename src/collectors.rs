@@ -25,9 +25,9 @@ collectors! {
     apache @ services
     arp
     bonding
+    btrfs
     buddyinfo
     cgroups
-    btrfs
     conntrack
     cpu
     cpu_vulnerabilities

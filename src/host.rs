@@ -207,9 +207,16 @@ impl Root {
 
     /// The whole file, opened and closed: for files that are many or seldom read.
     pub fn read_once<'t>(&self, path: &'t str, buffer: &'t mut Vec<u8>) -> Result<Text<'t>> {
-        self.open(path)
-            .and_then(|file| read_all(file.as_fd(), buffer, usize::MAX))
-            .map_err(|errno| Error::io(path, errno))?;
+        self.try_read_once(path, buffer).map_err(|errno| Error::io(path, errno))
+    }
+
+    /// Like [`Root::read_once`], with the bare errno for those who sort by it.
+    pub fn try_read_once<'t>(
+        &self,
+        path: &'t str,
+        buffer: &'t mut Vec<u8>,
+    ) -> Result<Text<'t>, Errno> {
+        read_all(self.open(path)?.as_fd(), buffer, usize::MAX)?;
         Ok(Text::new(path, buffer))
     }
 

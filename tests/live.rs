@@ -19,6 +19,14 @@ fn compared() -> Vec<String> {
         .collect()
 }
 
+/// Which mount points are left out: Debian's node_exporter has a default of its own.
+fn mount_points() -> String {
+    let flags = collectors::find("filesystem").unwrap().flags.iter().map(|flag| flag.definition());
+    let name = "collector.filesystem.mount-points-exclude";
+    let exclude = { flags }.find(|flag| flag.name == name).unwrap();
+    format!("--{name}={}", exclude.default)
+}
+
 /// Samples that differ between two programs on one host, or that only one of them has for good
 /// reason: their own, Go's runtime, and a host's links that come and go while tests run.
 const SKIP: &str = "^(go_|hostwarden_|promhttp_|process_|node_exporter_build_info)";
@@ -28,6 +36,7 @@ fn a_node_exporter_beside_it_gives_the_same_families_types_and_label_sets() {
     let Some(node_exporter) = peers::node_exporter() else { return };
     let mut flags = compared();
     flags.push("--collector.disable-defaults".to_owned());
+    flags.push(mount_points());
     let port = peers::free_port();
     let _peer = Program::start(
         Command::new(node_exporter)

@@ -135,11 +135,11 @@ impl Collector for Xfs {
                 cx.path.clear();
                 // A String takes every write.
                 let _ = write!(cx.path, "{DIRECTORY}/{device}/stats/stats");
-                match cx.sys.read_once(cx.path, cx.text) {
+                match cx.sys.try_read_once(cx.path, cx.text) {
                     Ok(text) => push(device, &parse(text)?, out),
                     // Beside the devices stand attributes of all file systems together.
-                    Err(Error::Io { errno: Errno::NOENT | Errno::NOTDIR, .. }) => {}
-                    Err(error) => return Err(error),
+                    Err(Errno::NOENT | Errno::NOTDIR) => {}
+                    Err(errno) => return Err(Error::io(cx.path, errno)),
                 }
             }
             Ok(())

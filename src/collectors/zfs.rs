@@ -43,10 +43,11 @@ impl Collector for Zfs {
         }
         for (file, family) in FILES {
             set_path(cx.path, &[file]);
-            match cx.proc.read(cx.path, cx.text) {
-                Ok(text) => push_counters(text, file, family, out)?,
+            match cx.proc.read_present(cx.path, cx.text) {
+                Ok(Some(text)) => push_counters(text, file, family, out)?,
                 // Which files there are depends on the version.
-                Err(Error::Io { errno: Errno::NOENT | Errno::NOTDIR | Errno::ACCESS, .. }) => {}
+                Ok(None) => {}
+                Err(Error::Io { errno: Errno::NOTDIR | Errno::ACCESS, .. }) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -85,10 +86,10 @@ fn names(pools: &Listing) -> impl Iterator<Item = &str> {
 /// A pool's file: pools and datasets come and go, so it is not kept open.
 fn read<'c>(cx: &'c mut Cx<'_>, parts: &[&str]) -> Result<Option<Text<'c>>> {
     set_path(cx.path, parts);
-    match cx.proc.read_once(cx.path, cx.text) {
+    match cx.proc.try_read_once(cx.path, cx.text) {
         Ok(text) => Ok(Some(text)),
-        Err(Error::Io { errno: Errno::NOENT | Errno::NOTDIR, .. }) => Ok(None),
-        Err(error) => Err(error),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(errno) => Err(Error::io(cx.path, errno)),
     }
 }
 
