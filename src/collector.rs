@@ -26,7 +26,7 @@ use crate::host::{Paths, Root, Roots};
 /// All that a collector's file brings into scope.
 pub mod prelude {
     pub use super::Enabled::{Off, On};
-    pub use super::attribute::{Told, join, told};
+    pub use super::attribute::{Texts, Told, join, told};
     pub use super::filter::Filter;
     pub use super::roll::Roll;
     pub use super::{AbsentIsNoData, Collector, Cx, Error, Result, Setup, Spec};

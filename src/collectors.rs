@@ -36,12 +36,15 @@ collectors! {
     dmi
     dmmultipath
     drbd
+    drm
     edac
     entropy
     ethtool
+    fibrechannel
     filefd
     filesystem
     hwmon
+    infiniband
     interrupts
     ipvs
     kernel_hung
@@ -64,6 +67,7 @@ collectors! {
     nvme
     nvmesubsystem
     os
+    pcidevice
     perf
     powersupplyclass
     pressure

@@ -1,6 +1,8 @@
 //! Attributes of sysfs: one file, one value. Where a directory or a file is full of numbers, a table
 //! says what each is told as.
 
+use std::ops::Range;
+
 use rustix::io::Errno;
 
 use super::{Cx, Error, Result};
@@ -63,6 +65,58 @@ impl Cx<'_> {
             Err(errno) if untold.contains(&errno) => Ok(None),
             Err(errno) => Err(Error::io(self.path, errno)),
         }
+    }
+}
+
+/// Attributes that are texts, kept until all of a device are read.
+#[derive(Debug)]
+pub struct Texts<const N: usize> {
+    bytes: Vec<u8>,
+    places: [Option<Range<usize>>; N],
+}
+
+impl<const N: usize> Default for Texts<N> {
+    fn default() -> Self {
+        Self { bytes: Vec::new(), places: std::array::from_fn(|_| None) }
+    }
+}
+
+impl<const N: usize> Texts<N> {
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.places.fill(None);
+    }
+
+    pub fn set(&mut self, at: usize, text: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(text);
+        self.places[at] = Some(start..self.bytes.len());
+    }
+
+    /// Reads these files of a directory; one is left out where reading it ends with one of `untold`.
+    pub fn read(
+        &mut self,
+        directory: &str,
+        files: &[&str; N],
+        untold: &[Errno],
+        cx: &mut Cx<'_>,
+    ) -> Result<()> {
+        self.clear();
+        for (at, file) in files.iter().enumerate() {
+            if let Some(text) = cx.attribute_unless(untold, &[directory, "/", file])? {
+                self.set(at, text.bytes);
+            }
+        }
+        Ok(())
+    }
+
+    pub fn get(&self, at: usize) -> Option<&[u8]> {
+        self.places[at].clone().map(|place| &self.bytes[place])
+    }
+
+    /// All in their order, with nothing for those that were left out.
+    pub fn all(&self) -> [&[u8]; N] {
+        std::array::from_fn(|at| self.get(at).unwrap_or_default())
     }
 }
 

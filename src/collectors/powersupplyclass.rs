@@ -1,7 +1,5 @@
 //! Batteries and other power supplies, from `/sys/class/power_supply`.
 
-use std::ops::Range;
-
 use crate::collector::prelude::*;
 
 static IGNORED: Flag<Option<Pattern>> =
@@ -105,7 +103,7 @@ struct PowerSupplyClass {
     ignored: Option<Pattern>,
     supplies: Listing,
     files: Listing,
-    texts: Texts,
+    texts: Texts<{ TEXTS.len() }>,
 }
 
 impl Collector for PowerSupplyClass {
@@ -122,7 +120,7 @@ impl Collector for PowerSupplyClass {
                 for file in files.iter().filter(|file| file.is_regular()) {
                     push_file(supply, file.name, texts, cx, out)?;
                 }
-                texts.push(supply, out);
+                push_info(supply, texts, out);
             }
             Ok(())
         })
@@ -133,7 +131,7 @@ impl Collector for PowerSupplyClass {
 fn push_file(
     supply: &str,
     file: &str,
-    texts: &mut Texts,
+    texts: &mut Texts<{ TEXTS.len() }>,
     cx: &mut Cx<'_>,
     out: &mut Samples,
 ) -> Result<()> {
@@ -155,35 +153,15 @@ fn push_file(
     Ok(())
 }
 
-/// What one supply says in words, in the order of [`TEXTS`].
-#[derive(Default)]
-struct Texts {
-    bytes: Vec<u8>,
-    places: [Range<usize>; TEXTS.len()],
-}
-
-impl Texts {
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.places = Default::default();
+/// Tells what one supply says in words, if anything.
+fn push_info(supply: &str, texts: &Texts<{ TEXTS.len() }>, out: &mut Samples) {
+    let values = texts.all().map(Repaired);
+    let mut labels: [(&str, &dyn LabelValue); TEXTS.len() + 1] =
+        [("power_supply", &supply); TEXTS.len() + 1];
+    let mut count = 1;
+    for (name, value) in TEXTS.iter().zip(&values).filter(|(_, value)| !value.0.is_empty()) {
+        labels[count] = (name, value);
+        count += 1;
     }
-
-    fn set(&mut self, at: usize, text: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(text);
-        self.places[at] = start..self.bytes.len();
-    }
-
-    fn push(&self, supply: &str, out: &mut Samples) {
-        let values: [Repaired<'_>; TEXTS.len()] =
-            std::array::from_fn(|at| Repaired(&self.bytes[self.places[at].clone()]));
-        let mut labels: [(&str, &dyn LabelValue); TEXTS.len() + 1] =
-            [("power_supply", &supply); TEXTS.len() + 1];
-        let mut count = 1;
-        for (name, value) in TEXTS.iter().zip(&values).filter(|(_, value)| !value.0.is_empty()) {
-            labels[count] = (name, value);
-            count += 1;
-        }
-        out.push_labelled(&INFO, &labels[..count], 1.0);
-    }
+    out.push_labelled(&INFO, &labels[..count], 1.0);
 }

@@ -1,7 +1,5 @@
 //! Watchdog timers, from `/sys/class/watchdog`.
 
-use std::ops::Range;
-
 use crate::collector::prelude::*;
 
 pub static SPEC: Spec = Spec::new("watchdog", On, "/sys/class/watchdog", &[], |setup| {
@@ -58,15 +56,27 @@ const DIRECTORY: &str = "class/watchdog";
 #[derive(Default)]
 struct Watchdog {
     timers: Listing,
-    texts: Vec<u8>,
+    directory: String,
+    texts: Texts<{ TEXTS.len() }>,
 }
+
+const ABSENT: [Errno; 1] = [Errno::NOENT];
 
 impl Collector for Watchdog {
     fn collect(&mut self, cx: &mut Cx<'_>, out: &mut Samples) -> Result<()> {
-        let Self { timers, texts } = self;
+        let Self { timers, directory, texts } = self;
         out.all_or_nothing(|out| {
             cx.sys.list(DIRECTORY, timers)?;
-            timers.names().try_for_each(|timer| push_timer(timer, texts, cx, out))
+            for timer in timers.names() {
+                join(directory, &[DIRECTORY, "/", timer]);
+                push_numbers(timer, directory, cx, out)?;
+                texts.read(directory, &TEXTS, &ABSENT, cx)?;
+                let [identity, options, governor, state, status] = texts.all();
+                let labels: &[&dyn LabelValue] =
+                    &[&identity, &timer, &options, &governor, &state, &status];
+                out.push(&INFO, labels, 1.0);
+            }
+            Ok(())
         })
         .map_err(|error| match error {
             Error::Io { errno: Errno::NOENT | Errno::ACCESS | Errno::PERM, .. } => {
@@ -77,31 +87,18 @@ impl Collector for Watchdog {
     }
 }
 
-fn push_timer(
+fn push_numbers(
     timer: &str,
-    texts: &mut Vec<u8>,
+    directory: &str,
     cx: &mut Cx<'_>,
     out: &mut Samples,
 ) -> Result<()> {
-    const ABSENT: [Errno; 1] = [Errno::NOENT];
-
     for number in &NUMBERS {
-        let path = [DIRECTORY, "/", timer, "/", number.name];
-        if let Some(text) = cx.attribute_unless(&ABSENT, &path)? {
+        let text = cx.attribute_unless(&ABSENT, &[directory, "/", number.name])?;
+        if let Some(text) = text {
             let AnyBase::<i64>(value) = text.parse()?;
             number.push(&[&timer], value as f64, out);
         }
     }
-    texts.clear();
-    let mut places: [Range<usize>; TEXTS.len()] = Default::default();
-    for (place, file) in places.iter_mut().zip(TEXTS) {
-        let start = texts.len();
-        if let Some(text) = cx.attribute_unless(&ABSENT, &[DIRECTORY, "/", timer, "/", file])? {
-            texts.extend_from_slice(text.bytes);
-        }
-        *place = start..texts.len();
-    }
-    let [identity, options, governor, state, status] = places.map(|place| &texts[place]);
-    out.push(&INFO, &[&identity, &timer, &options, &governor, &state, &status], 1.0);
     Ok(())
 }
