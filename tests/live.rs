@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Command;
 
 use hostwarden::collectors;
@@ -10,11 +11,16 @@ use hostwarden::collectors;
 use crate::agent::{Agent, wait_for};
 use crate::peers::{self, Program, Prometheus};
 
-/// Collectors of both programs that are compared; the rest need a source that the other tests make.
-fn compared() -> Vec<String> {
+/// Collectors of both programs that are compared; the rest need a source that the other tests make,
+/// or are newer than this node_exporter.
+fn compared(node_exporter: &Path) -> Vec<String> {
+    let help = Command::new(node_exporter).arg("--help").output().unwrap();
+    let help = String::from_utf8([help.stdout, help.stderr].concat()).unwrap();
+    let is_known =
+        |name: &str| help.split_whitespace().any(|word| word == format!("--[no-]collector.{name}"));
     collectors::ALL
         .iter()
-        .filter(|spec| spec.enabled == hostwarden::collector::Enabled::On)
+        .filter(|spec| spec.enabled == hostwarden::collector::Enabled::On && is_known(spec.name))
         .map(|spec| format!("--collector.{}", spec.name))
         .collect()
 }
@@ -34,7 +40,7 @@ const SKIP: &str = "^(go_|hostwarden_|promhttp_|process_|node_exporter_build_inf
 #[test]
 fn a_node_exporter_beside_it_gives_the_same_families_types_and_label_sets() {
     let Some(node_exporter) = peers::node_exporter() else { return };
-    let mut flags = compared();
+    let mut flags = compared(&node_exporter);
     flags.push("--collector.disable-defaults".to_owned());
     flags.push(mount_points());
     let port = peers::free_port();

@@ -1,8 +1,12 @@
-//! The collectors systemd and logind against a real dbus-daemon and services of the test's own.
+//! The collectors systemd and logind against a real dbus-daemon and services of the test's own, and
+//! against a real systemd where one can be started.
+
+#![expect(clippy::print_stdout, reason = "a test says what it leaves out")]
 
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -389,6 +393,76 @@ fn root_asks_systemd_itself_where_there_is_no_bus() {
             // The last request's connection may still be open, or have been before.
             wait_for("the descriptors of the first scrapes", || open() <= first);
         }
+    });
+}
+
+/// A real systemd, for one user, whose socket takes the place of the system's.
+fn start_systemd(run: &Path) -> Option<Program> {
+    let mount = |what: &[&str]| Command::new("mount").args(what).status().unwrap().success();
+    let is_ready = mount(&["-t", "tmpfs", "none", "/run"])
+        // Some hosts have it in several hierarchies, which systemd does not take.
+        && (Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+            || mount(&["-t", "cgroup2", "none", "/sys/fs/cgroup"]));
+    if !is_ready {
+        println!("left out: a systemd cannot be started here");
+        return None;
+    }
+    fs::create_dir_all("/run/systemd/system").unwrap();
+    let mut systemd = Program::start(
+        Command::new("/lib/systemd/systemd")
+            .arg("--user")
+            .env("XDG_RUNTIME_DIR", run)
+            .env("HOME", run)
+            .env_remove("DBUS_SESSION_BUS_ADDRESS"),
+    );
+    let socket = run.join("systemd/private");
+    wait_for("systemd", || socket.exists() || systemd.0.try_wait().unwrap().is_some());
+    if !socket.exists() {
+        println!("left out: systemd ended: {:?}", systemd.0.wait().unwrap());
+        return None;
+    }
+    std::os::unix::fs::symlink(socket, "/run/systemd/private").unwrap();
+    Some(systemd)
+}
+
+#[test]
+fn a_real_systemd_over_its_own_socket() {
+    let node_exporter = peers::node_exporter();
+    inside("systemd::a_real_systemd_over_its_own_socket", || {
+        ip("link set lo up");
+        let run = tempfile::tempdir().unwrap();
+        let Some(_systemd) = start_systemd(run.path()) else { return };
+        let agent = agent("unix:path=/nowhere/at/all", &EVERYTHING);
+        wait_for("units", || !told(&agent, "node_systemd_service_restart_total").is_empty());
+        assert_eq!(success(&agent, "systemd"), Some(1.0));
+        assert_eq!(told(&agent, "node_systemd_system_running").len(), 1);
+        let version = Command::new("systemctl").arg("--version").output().unwrap();
+        let version = String::from_utf8(version.stdout).unwrap();
+        // systemd 252 (252.39-1~deb12u1)
+        let (_, version) = version.split_once('(').unwrap();
+        let (version, _) = version.split_once(')').unwrap();
+        let series = format!("node_systemd_version{{version=\"{version}\"}} ");
+        assert!(told(&agent, &series).len() == 1, "{:?}", told(&agent, "node_systemd_version"));
+        let Some(node_exporter) = &node_exporter else { return };
+        let port = peers::free_port();
+        let _peer = Program::start(
+            Command::new(node_exporter)
+                .args(EVERYTHING)
+                .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+                .env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere/at/all"),
+        );
+        wait_for("node_exporter", || peers::get(port, "/metrics").is_some());
+        let skip = "^(go_|hostwarden_|promhttp_|process_|node_exporter_build_info|.*_duration_)";
+        // systemd forgets units that nobody needs, whenever it has time.
+        let mut last = String::new();
+        let is_equal = (0..50).any(|_| {
+            let theirs = peers::get(port, "/metrics").unwrap();
+            let ours = agent.get("/metrics").text();
+            let outcome = peers::compare(&theirs, &ours, &["--skip", skip]);
+            last = outcome.clone().unwrap_or_else(|difference| difference);
+            outcome.is_ok()
+        });
+        assert!(is_equal, "{last}");
     });
 }
 

@@ -4,8 +4,13 @@
 //! runs only while a call waits. Whatever goes wrong closes the connection, so that a late reply
 //! cannot be taken for another call's; the next call opens another.
 
+mod private;
+
 use std::borrow::Cow;
+use std::fmt::Display;
+use std::io;
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::pin::Pin;
 use std::time::Instant;
 
@@ -23,7 +28,7 @@ use crate::collector::{Error, Result, errno_text};
 pub use zbus::ObjectPath;
 
 /// Where systemd listens for root alone, bus or no bus.
-const PRIVATE: &str = "unix:path=/run/systemd/private";
+const PRIVATE: &str = "/run/systemd/private";
 
 /// Calls that wait for their replies at once. A dbus-daemon refuses more than 128 of one client.
 const IN_FLIGHT: usize = 64;
@@ -131,12 +136,17 @@ impl Open {
     fn connect(is_private: bool, deadline: Instant) -> Result<Self> {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_io().enable_time().build().map_err(failed)?;
-        let builder = if is_private { Builder::address(PRIVATE).p2p() } else { Builder::system() };
-        let connected = runtime
-            .block_on(async { timeout_at(deadline.into(), builder.build()).await })
-            .map_err(|_| late())
-            .and_then(|outcome| outcome.map_err(|error| unconnected(&error)));
-        let connection = connected?;
+        let connecting = async {
+            if !is_private {
+                return Builder::system().build().await.map_err(|error| unconnected(&error));
+            }
+            let socket = private::connect(Path::new(PRIVATE)).await;
+            let socket = socket.map_err(|error| unreachable_at(PRIVATE, &error))?;
+            Builder::socket(socket).p2p().build().await.map_err(failed)
+        };
+        let connection = runtime
+            .block_on(async { timeout_at(deadline.into(), connecting).await })
+            .unwrap_or_else(|_| Err(late()))?;
         Ok(Self { connection, is_private, runtime: Some(runtime) })
     }
 
@@ -157,18 +167,23 @@ impl Drop for Open {
     }
 }
 
-fn failed(error: impl std::fmt::Display) -> Error {
+fn failed(error: impl Display) -> Error {
     Error::failed(format!("D-Bus: {error}"))
 }
 
-/// `D-Bus: unix:path=/run/systemd/private: no such file or directory`
 fn unconnected(error: &zbus::Error) -> Error {
-    if let zbus::Error::Connection(why, address) = error
-        && let Some(errno) = Errno::from_io_error(why)
-    {
-        return failed(format_args!("{address}: {}", errno_text(errno)));
+    match error {
+        zbus::Error::Connection(why, address) => unreachable_at(address, why),
+        error => failed(error),
     }
-    failed(error)
+}
+
+/// `D-Bus: /run/systemd/private: no such file or directory`
+fn unreachable_at(address: impl Display, error: &io::Error) -> Error {
+    match Errno::from_io_error(error) {
+        Some(errno) => failed(format_args!("{address}: {}", errno_text(errno))),
+        None => failed(format_args!("{address}: {error}")),
+    }
 }
 
 fn late() -> Error {
