@@ -79,9 +79,13 @@ impl Site {
 
     /// Answers one request: the limit of requests counts first, then the password, then the path.
     async fn answer<B>(&self, request: &Request<B>, client: &Client) -> Answer {
-        if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) {
-            let text = "400 Bad Request: missing required Host header";
-            return plain(StatusCode::BAD_REQUEST, text);
+        match request.headers().get_all(HOST).iter().count() {
+            0 if request.version() == Version::HTTP_11 => {
+                let text = "400 Bad Request: missing required Host header";
+                return plain(StatusCode::BAD_REQUEST, text);
+            }
+            0 | 1 => {}
+            _ => return plain(StatusCode::BAD_REQUEST, "400 Bad Request"),
         }
         self.renew().await;
         let rules = self.door.rules();
@@ -106,8 +110,9 @@ impl Site {
             return redirect(&clean, request.uri().query());
         }
         match path.as_str() {
-            path if self.is_metrics(path) => self.metrics.answer(request).await,
+            // First of all, because it is served without a password.
             HEALTH_PATH => plain(StatusCode::OK, "hostwarden is healthy.\n"),
+            path if self.is_metrics(path) => self.metrics.answer(request).await,
             "/-/ready" => plain(StatusCode::OK, "hostwarden is ready.\n"),
             _ if self.telemetry_path == "/" => self.metrics.answer(request).await,
             "/" => overview::answer(&self.metrics, &self.telemetry_path).await,

@@ -294,6 +294,29 @@ fn an_open_door_can_be_closed_and_not_opened_again() {
     assert_eq!(agent.log_in("/metrics", "dave", "secret").sample(GOOD), Some(0.0));
 }
 
+/// An empty password file lets nobody in; without the file, nobody must come in either.
+#[test]
+fn a_door_that_opens_to_nobody_stays_shut() {
+    let folder = Folder::new("");
+    folder.write("htpasswd", "");
+    let agent = folder.start(&[&flag("web.htpasswd-file", &folder.path("htpasswd"))]);
+    assert_eq!(agent.get("/metrics").status, 401);
+    fs::remove_file(folder.path("htpasswd")).unwrap();
+    assert_eq!(agent.get("/metrics").status, 401);
+    folder.write("htpasswd", "prom:{PLAIN}pass\n");
+    assert_eq!(agent.log_in("/metrics", "prom", "pass").sample(GOOD), Some(1.0));
+}
+
+/// The one path without a password shows what it is for and nothing else.
+#[test]
+fn metrics_are_not_to_be_had_by_the_health_path() {
+    let folder = Folder::new(&users(&[("dave", "secret")]));
+    for path in ["/-/healthy", "/-/", "/"] {
+        let agent = folder.start(&[&format!("--web.telemetry-path={path}")]);
+        assert_eq!(agent.get("/-/healthy").text(), "hostwarden is healthy.\n");
+    }
+}
+
 #[test]
 fn sighup_reads_anew_and_tells_what_came_of_it() {
     let folder = Folder::new(&users(&[("dave", "secret")]));

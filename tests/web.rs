@@ -57,7 +57,11 @@ fn malformed_requests_are_told_so() {
     let response = agent.send(b"GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n");
     assert_eq!(response.status, 400);
     assert_eq!(response.text(), "400 Bad Request: missing required Host header");
+    let two = b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n";
+    assert_eq!(agent.send(two).text(), "400 Bad Request");
     assert_eq!(agent.send(b"NONSENSE\r\n\r\n").status, 400);
+    let hello_of_tls = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    assert_eq!(agent.send(hello_of_tls).status, 400);
     let old = agent.send(b"GET /metrics HTTP/1.0\r\n\r\n");
     assert!(old.status == 200 && old.sample("node_load1").is_some());
 }

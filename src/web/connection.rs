@@ -15,7 +15,6 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::graceful::GracefulConnection;
-use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -67,12 +66,10 @@ pub(super) async fn serve(stream: Stream, visit: Visit) {
 }
 
 async fn serve_as_agreed(stream: Stream, visit: Visit) -> Result<(), hyper::Error> {
-    let site = &visit.server.site;
-    site.renew().await;
-    let Some(config) = site.door().rules().tls.clone() else {
+    if visit.server.site.door().rules().tls.is_none() {
         return serve_http1(stream, visit).await;
-    };
-    let Some(stream) = shake_hands(stream, config, &visit).await else { return Ok(()) };
+    }
+    let Some(stream) = shake_hands(stream, &visit).await else { return Ok(()) };
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         visit.client.clock.speak_http2();
         serve_http2(stream, visit).await
@@ -82,22 +79,21 @@ async fn serve_as_agreed(stream: Stream, visit: Visit) -> Result<(), hyper::Erro
 }
 
 /// `None` where the client did not mean TLS, or not ours.
-async fn shake_hands(
-    stream: Stream,
-    config: Arc<ServerConfig>,
-    visit: &Visit,
-) -> Option<TlsStream<Stream>> {
+async fn shake_hands(stream: Stream, visit: &Visit) -> Option<TlsStream<Stream>> {
     // A TLS record begins with a byte below 32, a request with its method.
     if stream.peek().await.ok()?.is_some_and(|first| first.is_ascii_alphabetic()) {
         stream.part_with(PLAIN_TO_TLS);
-        tell(visit, &"client sent an HTTP request to an HTTPS server");
+        complain(visit, &"client sent an HTTP request to an HTTPS server");
         return None;
     }
+    // Not before the client begins: certificates may be renewed while it is silent.
+    visit.server.site.renew().await;
+    let config = visit.server.site.door().rules().tls.clone()?;
     match TlsAcceptor::from(config).accept(stream).await {
         Ok(stream) => Some(stream),
         Err(error) => {
             match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-                Some(fault) => tell(visit, &tls::describe(fault)),
+                Some(fault) => complain(visit, &tls::describe(fault)),
                 // Hung up: no fault of anybody's certificate or settings.
                 None => tracing::debug!(client = %visit.client, err = %error, "TLS handshake"),
             }
@@ -106,8 +102,8 @@ async fn shake_hands(
     }
 }
 
-fn tell(visit: &Visit, fault: &dyn fmt::Display) {
-    if visit.server.handshake_log.allow(Instant::now()) {
+fn complain(visit: &Visit, fault: &dyn fmt::Display) {
+    if visit.server.complaints.allow(Instant::now()) {
         tracing::warn!(client = %visit.client, err = %fault, "TLS handshake failed");
     }
 }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
@@ -160,7 +160,10 @@ impl Listener {
                 Err(errno) => match Fault::of(errno) {
                     Fault::Clients => {}
                     Fault::Starved => {
-                        tracing::error!(address = self.name, err = errno_text(errno), "accept");
+                        if server.complaints.allow(Instant::now()) {
+                            let err = errno_text(errno);
+                            tracing::error!(address = self.name, err, "accept");
+                        }
                         server.crowd.shrink();
                         tokio::time::sleep(STARVED).await;
                     }
@@ -221,7 +224,8 @@ impl Fault {
 /// What all connections share.
 pub struct Server {
     pub(super) site: Arc<Site>,
-    pub(super) handshake_log: RateLimit,
+    /// Keeps clients from filling the log.
+    pub(super) complaints: RateLimit,
     crowd: Arc<Crowd>,
     stop: watch::Sender<bool>,
 }
@@ -230,7 +234,7 @@ impl Server {
     pub fn new(site: Arc<Site>) -> Arc<Self> {
         Arc::new(Self {
             site,
-            handshake_log: RateLimit::new(Duration::from_secs(10), 5),
+            complaints: RateLimit::new(Duration::from_secs(10), 5),
             crowd: Crowd::new(),
             stop: watch::Sender::new(false),
         })

@@ -68,9 +68,16 @@ impl Door {
 
     /// Reads everything anew, as SIGHUP asks.
     pub async fn reload(self: &Arc<Self>, workers: &Gatherer) {
-        let mut looked = self.renewal.looked.lock().await;
-        *looked = Some(Instant::now());
-        self.look(workers, true).await;
+        let look = async {
+            let mut looked = self.renewal.looked.lock().await;
+            *looked = Some(Instant::now());
+            self.look(workers, true).await;
+        };
+        if tokio::time::timeout(PATIENCE, look).await.is_err() {
+            tracing::error!(
+                "endpoint's files cannot be read at the moment, what was in force stays"
+            );
+        }
     }
 
     async fn look(self: &Arc<Self>, workers: &Gatherer, must_read: bool) {
@@ -120,8 +127,12 @@ impl Door {
     /// Refuses what would leave the endpoint less guarded than it was.
     fn replace(&self, mut security: Security) -> Result<Vec<String>, String> {
         let rules = self.rules();
-        let had_users = self.authenticator.sizes().users > 0;
-        if rules.asks && had_users && security.users.as_ref().is_none_or(Vec::is_empty) {
+        let has_users = self.authenticator.sizes().users > 0;
+        let lacks_users = match &security.users {
+            None => rules.asks,
+            Some(users) => has_users && users.is_empty(),
+        };
+        if lacks_users {
             return Err("no user is left: only a restart takes the password away".to_owned());
         }
         match (&rules.tls, &security.tls) {
