@@ -24,6 +24,8 @@ macro_rules! bring {
 collectors! {
     apache @ services
     arp
+    bcache
+    bcachefs
     bonding
     btrfs
     buddyinfo

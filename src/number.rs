@@ -162,6 +162,20 @@ pub fn hex(text: &[u8]) -> Option<u64> {
         .try_fold(0u64, |n, &b| Some(n.checked_mul(16)? + u64::from(char::from(b).to_digit(16)?)))
 }
 
+/// Go's `uint64(number)` on amd64: what is below 0 wraps, what no number of 64 bits holds is 2^63.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the very point")]
+pub fn whole(number: f64) -> u64 {
+    const HALF: f64 = (1u64 << 63) as f64;
+
+    if (0.0..2.0 * HALF).contains(&number) {
+        number as u64
+    } else if (-HALF..0.0).contains(&number) {
+        (number as i64).cast_unsigned()
+    } else {
+        1 << 63
+    }
+}
+
 /// The digits that a text begins with, at least one, and what follows them.
 pub fn split_digits(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = text.iter().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
@@ -202,6 +216,26 @@ fn separates_digits(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn floats_cut_to_whole_numbers() {
+        for (number, expected) in [
+            (0.0, 0),
+            (-0.0, 0),
+            (1.9, 1),
+            (-0.9, 0),
+            (-1.5, u64::MAX),
+            (9_223_372_036_854_775_808.0, 1 << 63),
+            (18_446_744_073_709_549_568.0, 18_446_744_073_709_549_568),
+            (18_446_744_073_709_551_616.0, 1 << 63),
+            (-9_223_372_036_854_775_808.0, 1 << 63),
+            (-1e19, 1 << 63),
+            (f64::INFINITY, 1 << 63),
+            (f64::NAN, 1 << 63),
+        ] {
+            assert_eq!(whole(number), expected, "{number}");
+        }
+    }
 
     #[test]
     fn floats() {

@@ -41,10 +41,21 @@ impl Told {
 }
 
 impl Cx<'_> {
+    /// Makes a path of these parts.
+    pub fn set_path(&mut self, path: &[&str]) {
+        join(self.path, path);
+    }
+
     /// The attribute at the path that these parts make.
     pub fn attribute(&mut self, path: &[&str]) -> Result<Text<'_>> {
         join(self.path, path);
         self.sys.attribute(self.path, self.text)
+    }
+
+    /// The whole file at that path; nothing if it does not exist.
+    pub fn read_present(&mut self, path: &[&str]) -> Result<Option<Text<'_>>> {
+        join(self.path, path);
+        self.sys.read_present(self.path, self.text)
     }
 
     /// The names in the directory below the sysfs whose path these parts make.
