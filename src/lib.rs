@@ -6,7 +6,7 @@
 //!
 //! * A **collector** ([`collector`]) tells what one kernel interface says. Each is one file under
 //!   [`collectors`], named as on the command line: flags, `SPEC`, descriptions, `collect`.
-//!   [`services`] asks the web servers of this host instead, by HTTP.
+//!   Those in [`services`] ask the web servers of this host instead, by HTTP.
 //! * It reads through a root ([`host`]): `/proc`, `/sys`, the host's root or udev's data, live or a
 //!   fixture tree, with descriptors that are kept and cursors whose errors name file and token.
 //! * It pushes into an arena ([`exposition`]): nothing is formatted or owned, so that a scrape after

@@ -245,6 +245,16 @@ fn a_connection_is_kept_and_replaced_when_the_server_lets_go() {
     assert_eq!((fake.requests().len(), fake.connections()), (9, 5));
 }
 
+/// Whichever version of IP the server listens on.
+#[test]
+fn localhost_is_this_host() {
+    let fake = Fake::start(|_| page(STUB_STATUS));
+    let (_, port) = fake.address.split_once(':').unwrap();
+    let lines = nginx(&[(NGINX_URI, &format!("http://LocalHost:{port}/"))]).scrape().good();
+    assert!(lines.contains(&"nginx_up 1".to_owned()), "{lines:?}");
+    assert!(fake.requests()[0].contains(&format!("\r\nhost: localhost:{port}\r\n")));
+}
+
 #[test]
 fn redirections_are_followed_within_the_server_only() {
     let follow = |location: &'static str| {

@@ -1,6 +1,7 @@
 //! One connection to a server, which lives from request to request as long as both sides like.
 
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -132,9 +133,8 @@ fn request(endpoint: &Endpoint, ask: &Ask) -> Request<Full<Bytes>> {
 /// Takes the first address that answers: `localhost` has one of each version, and a server often
 /// listens on one of them alone.
 async fn connect(host: &str, port: u16) -> Result<TcpStream, Fault> {
-    let addresses = tokio::net::lookup_host((host, port)).await.map_err(Fault::Lookup)?;
     let mut refused = io::Error::other("no address");
-    for address in addresses {
+    for address in addresses(host, port).await.map_err(Fault::Lookup)? {
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 // Requests are small and wait for their answers.
@@ -145,4 +145,12 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream, Fault> {
         }
     }
     Err(Fault::Connect(refused))
+}
+
+async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    // RFC 6761, 6.3: known without asking, which would cost a thread for each new connection.
+    if host.eq_ignore_ascii_case("localhost") {
+        return Ok(vec![(Ipv6Addr::LOCALHOST, port).into(), (Ipv4Addr::LOCALHOST, port).into()]);
+    }
+    tokio::net::lookup_host((host, port)).await.map(Iterator::collect)
 }
