@@ -90,15 +90,8 @@ impl Client {
         deadline: Instant,
     ) -> io::Result<Vec<Result<Response<Bytes>, Fault>>> {
         let Self { tls, runtime } = self;
-        let runtime = match runtime {
-            Some(runtime) => runtime,
-            None => runtime.insert(build_runtime()?),
-        };
-        let answers = lines.map(async |line: &mut Line| {
-            let answer = timeout_at(deadline.into(), line.ask(ask, tls.as_ref())).await;
-            answer.unwrap_or(Err(Fault::Timeout))
-        });
-        Ok(runtime.block_on(async { all(answers).await }))
+        let answers = lines.map(|line| line.ask_until(deadline, ask, tls.as_ref()));
+        Ok(made(runtime)?.block_on(async { all(answers).await }))
     }
 
     /// Asks one server.
@@ -108,8 +101,9 @@ impl Client {
         ask: &Ask,
         deadline: Instant,
     ) -> Result<Response<Bytes>, Fault> {
-        let answers = self.ask_all(std::iter::once(line), ask, deadline);
-        answers.map_err(Fault::Connect)?.pop().unwrap_or(Err(Fault::Timeout))
+        let Self { tls, runtime } = self;
+        let runtime = made(runtime).map_err(Fault::Connect)?;
+        runtime.block_on(line.ask_until(deadline, ask, tls.as_ref()))
     }
 }
 
@@ -123,12 +117,15 @@ impl Drop for Client {
     }
 }
 
-fn build_runtime() -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .max_blocking_threads(LOOKUPS_MAX)
-        .build()
+fn made(runtime: &mut Option<Runtime>) -> io::Result<&Runtime> {
+    Ok(match runtime {
+        Some(runtime) => runtime,
+        None => {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            builder.enable_io().enable_time().max_blocking_threads(LOOKUPS_MAX);
+            runtime.insert(builder.build()?)
+        }
+    })
 }
 
 /// Polls all until each has come to its end.
@@ -169,27 +166,39 @@ impl Line {
         self.kept = None;
     }
 
+    async fn ask_until(
+        &mut self,
+        deadline: Instant,
+        ask: &Ask,
+        tls: Option<&Arc<ClientConfig>>,
+    ) -> Result<Response<Bytes>, Fault> {
+        let answer = timeout_at(deadline.into(), self.ask(ask, tls)).await;
+        answer.unwrap_or(Err(Fault::Timeout))
+    }
+
     async fn ask(
         &mut self,
         ask: &Ask,
         tls: Option<&Arc<ClientConfig>>,
     ) -> Result<Response<Bytes>, Fault> {
         let Self { endpoint, kept } = self;
-        let mut response = exchange(kept, endpoint, ask, tls).await?;
-        let mut redirected;
-        for _ in 0..REDIRECTIONS_MAX {
+        let mut redirected = None;
+        let mut followed = 0;
+        loop {
+            let here = redirected.as_ref().unwrap_or(endpoint);
+            let response = exchange(kept, here, ask, tls).await?;
             let status = response.status();
             let location = response.headers().get(LOCATION);
             match location.filter(|_| ask.follows && status.is_redirection()) {
                 None if status.is_success() => return Ok(response),
                 None => return Err(Fault::Status(status)),
-                Some(location) => {
-                    redirected = endpoint.redirected(location).ok_or(Fault::Redirection(status))?;
-                }
+                Some(location) => redirected = endpoint.redirected(location),
             }
-            response = exchange(kept, &redirected, ask, tls).await?;
+            if redirected.is_none() || followed == REDIRECTIONS_MAX {
+                return Err(Fault::Redirection(status));
+            }
+            followed += 1;
         }
-        Err(Fault::Redirection(response.status()))
     }
 }
 

@@ -261,14 +261,20 @@ fn redirections_are_followed_within_the_server_only() {
         let fake = Fake::start(move |head| match head.split(' ').nth(1) {
             Some("/old") => redirect(location),
             Some("/new?auto") => page(SERVER_STATUS),
+            Some("/1") => redirect("/2"),
+            Some("/2") => redirect("/3"),
+            Some("/3") => redirect("/4"),
+            Some("/4") => redirect("/new?auto"),
             _ => redirect("/old"),
         });
         let said = apache(&[(APACHE_URI, &format!("http://{}/old", fake.address))]).scrape();
         (said, fake)
     };
-    let (said, fake) = follow("/new?auto");
-    said.good();
-    assert_eq!(fake.connections(), 1);
+    for (location, requests) in [("/new?auto", 2), ("/1", 6)] {
+        let (said, fake) = follow(location);
+        said.good();
+        assert_eq!((fake.requests().len(), fake.connections()), (requests, 1), "{location}");
+    }
     for (location, requests) in [("http://127.0.0.1:1/new?auto", 1), ("/circle", 6)] {
         let (said, fake) = follow(location);
         assert_eq!(reason(&said), Some("redirected"), "{location}");
