@@ -1,8 +1,9 @@
 //! The real binary on a free port, and a client that says what it got, to the byte.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -129,9 +130,20 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
     Command::new(BINARY).args(arguments).env("COLUMNS", "100").output().unwrap()
 }
 
-/// A port that was free a moment ago, for programs that cannot choose one themselves.
+/// A port that was free a moment ago, for programs that cannot choose one themselves. It lies below
+/// those that the kernel gives to clients, lest one of them take it until it is used.
 pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Test runs beside each other begin at different places.
+    let start = std::process::id().wrapping_mul(997);
+    let ports = std::iter::repeat_with(|| {
+        let at = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        u16::try_from(FIRST + at % COUNT).unwrap()
+    });
+    let is_free = |port: &u16| TcpListener::bind(("0.0.0.0", *port)).is_ok();
+    ports.take(COUNT as usize).find(is_free).expect("a free port")
 }
 
 /// Polls until `is_so`, and fails after a patience that no machine needs.
