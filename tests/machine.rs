@@ -21,6 +21,8 @@ pub(crate) const SECOND: &str = "10.99.0.2";
 
 /// A booted machine; it is gone with the test.
 pub(crate) struct Machine {
+    /// What it is called in its test, and as a minion.
+    role: &'static str,
     name: String,
     folder: tempfile::TempDir,
     groups: Vec<PathBuf>,
@@ -30,8 +32,8 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn boot(name: &str) -> Self {
-        let name = format!("hw{}{name}", std::process::id());
+    pub(crate) fn boot(role: &'static str) -> Self {
+        let name = format!("hw{}{role}", std::process::id());
         let folder = tempfile::tempdir().unwrap();
         for layer in ["upper", "work", "root"] {
             std::fs::create_dir(folder.path().join(layer)).unwrap();
@@ -66,7 +68,7 @@ impl Machine {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut machine = Self { name, folder, groups, nspawn, leader: String::new() };
+        let mut machine = Self { role, name, folder, groups, nspawn, leader: String::new() };
         machine.write("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n");
         wait_for("the container's first process", || machine.find_leader());
         wait_for("a booted machine", || {
@@ -183,19 +185,24 @@ impl Machine {
         value.split('"').nth(1)?.parse().ok()
     }
 
-    /// Applies states with this pillar, as `salt-call --local` does.
-    pub(crate) fn salt(&self, states: &str, pillar: &str) -> Applied {
-        self.write(
-            "/etc/salt/minion",
-            "file_client: local\nfile_roots: {base: [/srv/salt, /srv/release]}\n\
-             pillar_roots: {base: [/srv/pillar]}\nlog_level_logfile: quiet\n",
+    /// Makes the machine a minion without a master, with the formula and this pillar.
+    pub(crate) fn set_pillar(&self, pillar: &str) {
+        let config = format!(
+            "id: {}\nfile_client: local\nfile_roots: {{base: [/srv/salt, /srv/release]}}\n\
+             pillar_roots: {{base: [/srv/pillar]}}\nlog_level_logfile: quiet\n",
+            self.role
         );
+        self.write("/etc/salt/minion", config);
         self.write("/srv/pillar/top.sls", "base: {'*': [all]}\n");
         self.write("/srv/pillar/all.sls", pillar);
-        self.sh("salt-call --local saltutil.sync_modules --out=quiet");
-        let output = self.output(&format!(
-            "salt-call --local --id=minion --retcode-passthrough --no-color state.apply {states}"
-        ));
+        self.sh("salt-call saltutil.sync_modules --out=quiet");
+    }
+
+    /// Applies states with this pillar, as `salt-call --local` does.
+    pub(crate) fn salt(&self, states: &str, pillar: &str) -> Applied {
+        self.set_pillar(pillar);
+        let output = self
+            .output(&format!("salt-call --retcode-passthrough --no-color state.apply {states}"));
         let text = [output.stdout, output.stderr].concat();
         Applied { text: String::from_utf8_lossy(&text).into_owned() }
     }
@@ -307,6 +314,16 @@ pub(crate) fn publish(machine: &Machine) {
     let packages = machine.path("/srv/release/packages");
     std::fs::create_dir_all(packages.parent().unwrap()).unwrap();
     run("cp", [OsStr::new("-r"), release.as_ref(), packages.as_ref()]);
+}
+
+/// What the README tells to type in this section, one shell script a block.
+pub(crate) fn told_by_the_readme(section: &str) -> Vec<String> {
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let (_, section) = readme.split_once(&format!("\n## {section}\n")).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let blocks = section.split("```sh\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
 }
 
 pub(crate) fn run<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) {

@@ -1,6 +1,6 @@
 //! From an empty server to a green target, and all that happens to it afterwards.
 
-use super::{FIRST, Machine, SECOND, publish};
+use super::{FIRST, Machine, SECOND, publish, told_by_the_readme};
 use crate::agent::wait_for;
 
 const PASSWORD: &str = "swordfish";
@@ -21,12 +21,17 @@ fn a_server_is_installed_found_checked_reloaded_upgraded_and_told_by_textfiles()
     prometheus.sh("systemctl start prometheus");
 
     let pillar = |version: &str| web_pillar(version, &tls);
-    assert!(web.salt("hostwarden", &pillar("0.1.0")).changed() > 5);
+    let [install, serve, timer, cron] = told_by_the_readme("Thirty servers, with Salt")
+        .try_into()
+        .expect("four blocks in the README");
+    web.set_pillar(&pillar("0.1.0"));
+    web.sh(&install);
     web.salt("hostwarden", &pillar("0.1.0")).assert_nothing_changed();
     let server_pillar = server_pillar(&tls);
-    let server = "hostwarden,hostwarden.server";
-    assert!(prometheus.salt(server, &server_pillar).changed() > 5);
-    prometheus.salt(server, &server_pillar).assert_nothing_changed();
+    prometheus.set_pillar(&server_pillar);
+    prometheus.sh(&install);
+    prometheus.sh(&serve);
+    prometheus.salt("hostwarden,hostwarden.server", &server_pillar).assert_nothing_changed();
 
     std::thread::sleep(std::time::Duration::from_secs(4));
     for target in ["web", "prom"] {
@@ -39,8 +44,18 @@ fn a_server_is_installed_found_checked_reloaded_upgraded_and_told_by_textfiles()
     an_operator_checks_it(&prometheus);
     the_port_is_for_prometheus_alone(&prometheus);
     a_reload_takes_what_is_good_and_refuses_what_is_not(&web);
-    a_broken_certificate_never_gets_so_far(&web, &pillar("0.1.0"));
+    broken_options_never_get_so_far(&web, &pillar("0.1.0"));
     a_script_becomes_a_textfile(&web);
+    web.write(
+        "/etc/hostwarden/textfile.d/smartmon.sh",
+        "#!/bin/sh\necho smartmon_device_smart_healthy 1\n",
+    );
+    web.sh("chmod 755 /etc/hostwarden/textfile.d/smartmon.sh");
+    web.sh(&timer);
+    web.sh(&cron);
+    for series in ["smartmon_device_smart_healthy", "mail_queue_size"] {
+        wait_for(series, || prometheus.query(series).is_some());
+    }
 
     for version in ["0.2.0", "0.1.0"] {
         let before = main_pid(&web);
@@ -90,8 +105,10 @@ fn server_pillar(tls: &str) -> String {
     server_name: agent
     targets:
       - {{targets: ['{FIRST}:9158'], labels: {{minion: web}}}}
-      - {{targets: ['{SECOND}:9158'], labels: {{minion: prom}}}}
-{ca}"
+{ca}mine_functions:
+  hostwarden:
+    - mine_function: hostwarden.target
+"
     )
 }
 
@@ -152,7 +169,7 @@ fn a_reload_takes_what_is_good_and_refuses_what_is_not(web: &Machine) {
     web.sh("sed -i /operator/d /etc/hostwarden/htpasswd");
 }
 
-fn a_broken_certificate_never_gets_so_far(web: &Machine, pillar: &str) {
+fn broken_options_never_get_so_far(web: &Machine, pillar: &str) {
     let options = "cat /etc/default/hostwarden";
     let before = web.sh(options);
     let broken = pillar.replace("flags: [--collector.systemd]", "flags: [--collector.sistemd]");
@@ -177,7 +194,4 @@ fn a_script_becomes_a_textfile(web: &Machine) {
     let scrape = scrape();
     assert!(scrape.contains("\ngreeting 1\n"), "the old figures stay");
     assert!(scrape.contains("hostwarden_textfile_job_exit_status{name=\"greet\"} 3\n"));
-    web.sh("systemctl enable --now hostwarden-textfile@greet.timer");
-    web.sh("systemctl list-timers --all | grep -q hostwarden-textfile@greet.timer");
-    web.sh("systemctl disable --now hostwarden-textfile@greet.timer");
 }

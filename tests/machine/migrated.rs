@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{FIRST, Machine, publish};
+use super::{FIRST, Machine, publish, told_by_the_readme};
 use crate::agent::wait_for;
 use crate::peers;
 
@@ -67,7 +67,11 @@ fn a_server_of_the_old_way_is_taken_over_without_a_lost_series() {
 
     prometheus.sh("sleep 3");
     let failed_before = prometheus.query(FAILED_SCRAPES).unwrap();
-    assert!(web.salt("hostwarden.migrate", &pillar(PASSWORD)).changed() > 0);
+    let [migrate, purge] = told_by_the_readme("Coming from node_exporter")
+        .try_into()
+        .expect("two blocks in the README");
+    web.set_pillar(&pillar(PASSWORD));
+    web.sh(&migrate);
     wait_for("the agent's series", || prometheus.query("hostwarden_build_info").is_some());
     let gap = prometheus.query(FAILED_SCRAPES).unwrap() - failed_before;
     assert!(gap <= 1.0, "{gap} scrapes failed");
@@ -81,6 +85,8 @@ fn a_server_of_the_old_way_is_taken_over_without_a_lost_series() {
     }
     web.salt("hostwarden.migrate", &pillar(PASSWORD)).assert_nothing_changed();
     assert_eq!(prometheus.query("nginx_up"), Some(1.0));
+    web.sh(&purge);
+    assert!(!web.output("systemctl status hostwarden").status.success());
 }
 
 const FAILED_SCRAPES: &str = "count_over_time(up[10m]) - sum_over_time(up[10m])";

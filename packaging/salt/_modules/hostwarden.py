@@ -43,7 +43,8 @@ def target():
     Where Prometheus finds this minion's agent, and with which labels: the mine function that
     hostwarden.server asks for.
     """
-    pillar = __salt__["pillar.get"]("hostwarden", {})
+    # pillar.get would hide the values, as on a terminal.
+    pillar = __pillar__.get("hostwarden", {})
     port = str(pillar.get("listen", ":9158")).rpartition(":")[2]
     address = pillar.get("address") or __grains__["fqdn"]
     return {"target": f"{address}:{port}", "labels": dict(pillar.get("labels", {}))}
