@@ -147,10 +147,15 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// Polls until `is_so`, and fails after a patience that no machine needs.
-pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+pub(crate) fn wait_for(what: &str, is_so: impl FnMut() -> bool) {
+    wait_within(PATIENCE, what, is_so);
+}
+
+/// Polls for what has a time of its own to take.
+pub(crate) fn wait_within(patience: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
     while !is_so() {
-        assert!(Instant::now() < deadline, "no {what} within {PATIENCE:?}");
+        assert!(Instant::now() < deadline, "no {what} within {patience:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -116,8 +116,9 @@ fn guesses_are_not_looked_at_for_long_but_who_is_known_comes_in() {
     let failures = |reason: &str| {
         metrics.sample(&format!("hostwarden_auth_failures_total{{reason=\"{reason}\"}}")).unwrap()
     };
-    assert_eq!(failures("wrong_password"), 10.0);
-    assert_eq!(failures("penalized"), 11.0);
+    // On a slow machine the first penalty may run out before the last guess.
+    assert!((10.0..=12.0).contains(&failures("wrong_password")));
+    assert_eq!(failures("wrong_password") + failures("penalized"), 21.0);
     let log = agent.log();
     let told = log.matches("msg=\"login refused\" source=127.0.0.1").count();
     assert!((1..=10).contains(&told), "{log}");
