@@ -238,6 +238,10 @@ impl Desk {
     }
 
     pub fn cx(&mut self, deadline: Instant) -> Cx<'_> {
+        let Roots { proc, sys, rootfs, udev } = &mut self.roots;
+        for root in [proc, sys, rootfs, udev] {
+            root.begin_round();
+        }
         Cx {
             proc: &mut self.roots.proc,
             sys: &mut self.roots.sys,

@@ -67,6 +67,9 @@ const KERNEL_FILE_SYSTEMS: [u64; 2] = [0x9fa0, 0x6265_6572];
 /// Descriptors kept at most, however many the process may have.
 const KEPT_MAX: u64 = 4096;
 
+/// A kept file that was not read in so many rounds is closed: its device is gone.
+const ROUNDS_KEPT: u64 = 64;
+
 /// The original's sysfs reader takes one read of this size and no more.
 const ATTRIBUTE_MAX: usize = 128;
 
@@ -97,17 +100,14 @@ pub struct Root {
     /// `None` where the directory does not exist: every read then says so.
     dir: Option<Arc<OwnedFd>>,
     keeps: bool,
-    kept: HashMap<Box<str>, Kept>,
+    /// With the round in which each was last read.
+    kept: HashMap<Box<str>, (Kept, u64)>,
+    round: u64,
 }
 
 impl Clone for Root {
     fn clone(&self) -> Self {
-        Self {
-            path: self.path.clone(),
-            dir: self.dir.clone(),
-            keeps: self.keeps,
-            kept: HashMap::new(),
-        }
+        Self::at(self.path.clone(), self.dir.clone(), self.keeps)
     }
 }
 
@@ -160,7 +160,7 @@ impl Root {
     /// A root at `path`; one that does not exist is found out by the first read.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        Self::try_new(&path).unwrap_or(Self { path, dir: None, keeps: false, kept: HashMap::new() })
+        Self::try_new(&path).unwrap_or_else(|_| Self::at(path, None, false))
     }
 
     /// A root at `path`, which must be a directory.
@@ -169,7 +169,11 @@ impl Root {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = Arc::new(rustix::fs::open(&path, flags, Mode::empty())?);
         let keeps = is_kernel_file_system(&dir);
-        Ok(Self { path, dir: Some(dir), keeps, kept: HashMap::new() })
+        Ok(Self::at(path, Some(dir), keeps))
+    }
+
+    fn at(path: PathBuf, dir: Option<Arc<OwnedFd>>, keeps: bool) -> Self {
+        Self { path, dir, keeps, kept: HashMap::new(), round: 0 }
     }
 
     pub fn path(&self) -> &Path {
@@ -264,7 +268,7 @@ impl Root {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::openat(self.dir()?, path, flags, Mode::empty())?;
         let path = self.path.join(path);
-        Ok(Self { path, dir: Some(Arc::new(dir)), keeps: self.keeps, kept: HashMap::new() })
+        Ok(Self::at(path, Some(Arc::new(dir)), self.keeps))
     }
 
     /// The names in a directory, sorted.
@@ -332,8 +336,18 @@ impl Root {
         self.kept.retain(|path, _| !path.starts_with(prefix));
     }
 
+    /// Begins a round of reading, such as a collector's part in a scrape.
+    pub fn begin_round(&mut self) {
+        self.round += 1;
+        if self.round.is_multiple_of(ROUNDS_KEPT) {
+            let oldest = self.round - ROUNDS_KEPT;
+            self.kept.retain(|_, (_, read_in)| *read_in >= oldest);
+        }
+    }
+
     fn read_into(&mut self, path: &str, buffer: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
-        if let Some(file) = self.kept.get(path) {
+        if let Some((file, read_in)) = self.kept.get_mut(path) {
+            *read_in = self.round;
             match read_all(file.0.as_fd(), buffer, limit) {
                 // The device behind the descriptor went away; one of the same name may be back.
                 Err(Errno::NODEV | Errno::STALE | Errno::NOENT | Errno::NXIO) => {
@@ -348,7 +362,7 @@ impl Root {
             && outcome.is_ok()
             && let Some(file) = Kept::new(file)
         {
-            self.kept.insert(path.into(), file);
+            self.kept.insert(path.into(), (file, self.round));
         }
         outcome
     }
@@ -563,7 +577,12 @@ mod tests {
             assert!(!root.read("stat", &mut buffer).unwrap().bytes.is_empty());
         }
         assert_eq!(root.kept.len(), 1);
-        root.forget("st");
+        for _ in 0..2 * ROUNDS_KEPT {
+            root.begin_round();
+            assert!(!root.read("loadavg", &mut buffer).unwrap().bytes.is_empty());
+        }
+        assert_eq!(root.kept.keys().map(|path| &**path).collect::<Vec<_>>(), ["loadavg"]);
+        root.forget("load");
         assert!(root.kept.is_empty());
     }
 

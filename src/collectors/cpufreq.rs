@@ -1,7 +1,5 @@
 //! CPU frequencies and governors, from `/sys/devices/system/cpu/cpu*/cpufreq`.
 
-use std::fmt::Write;
-
 use crate::collector::prelude::*;
 use crate::host::cpus;
 use crate::number;
@@ -129,8 +127,7 @@ fn is_offline(cpu: &str, offline: &[u16]) -> Result<bool> {
 }
 
 fn has_frequency(cx: &mut Cx<'_>, directory: &str) -> Result<bool> {
-    cx.path.clear();
-    let _ = write!(cx.path, "{}/{directory}/cpufreq", cpus::DIRECTORY);
+    join(cx.path, &[cpus::DIRECTORY, "/", directory, "/cpufreq"]);
     match cx.sys.stat(cx.path) {
         Ok(_) => Ok(true),
         Err(Errno::NOENT) => Ok(false),
@@ -153,7 +150,7 @@ fn push_cpu(
         read_number(cx, cpu, file)?;
     }
     for file in NEEDED {
-        set_path(cx.path, cpu, file);
+        join(cx.path, &[cpus::DIRECTORY, "/cpu", cpu, "/cpufreq/", file]);
         cx.sys.attribute(cx.path, cx.text)?;
     }
     push_governors(cpu, governors, cx, out)?;
@@ -168,9 +165,9 @@ fn push_governors(
     out: &mut Samples,
 ) -> Result<()> {
     available.clear();
-    set_path(cx.path, cpu, "scaling_available_governors");
+    join(cx.path, &[cpus::DIRECTORY, "/cpu", cpu, "/cpufreq/", "scaling_available_governors"]);
     available.extend_from_slice(cx.sys.attribute(cx.path, cx.text)?.bytes);
-    set_path(cx.path, cpu, "scaling_governor");
+    join(cx.path, &[cpus::DIRECTORY, "/cpu", cpu, "/cpufreq/", "scaling_governor"]);
     let current = cx.sys.attribute(cx.path, cx.text)?.bytes;
     if !current.is_empty() {
         for governor in available.split(|&byte| byte == b' ') {
@@ -182,12 +179,10 @@ fn push_governors(
 
 /// A number; nothing where the driver has no such file or keeps it to root.
 fn read_number(cx: &mut Cx<'_>, cpu: &str, file: &str) -> Result<Option<u64>> {
-    set_path(cx.path, cpu, file);
-    match cx.sys.try_attribute(cx.path, cx.text) {
-        Ok(text) => text.parse().map(Some),
-        Err(Errno::NOENT | Errno::ACCESS | Errno::PERM) => Ok(None),
-        Err(errno) => Err(Error::io(cx.path, errno)),
-    }
+    const UNTOLD: [Errno; 3] = [Errno::NOENT, Errno::ACCESS, Errno::PERM];
+
+    let path = [cpus::DIRECTORY, "/cpu", cpu, "/cpufreq/", file];
+    cx.attribute_unless(&UNTOLD, &path)?.map(Text::parse).transpose()
 }
 
 /// Checks the lines of a table that nobody tells: a bad one fails the collector. One that the
@@ -198,7 +193,7 @@ fn check_table(
     file: &str,
     check: fn(usize, Text<'_>) -> Result<()>,
 ) -> Result<()> {
-    set_path(cx.path, cpu, file);
+    join(cx.path, &[cpus::DIRECTORY, "/cpu", cpu, "/cpufreq/", file]);
     match cx.sys.read_present(cx.path, cx.text) {
         Ok(Some(text)) => text.lines().enumerate().try_for_each(|(at, line)| check(at, line)),
         Ok(None) | Err(Error::Io { errno: Errno::ACCESS | Errno::PERM | Errno::FBIG, .. }) => Ok(()),
@@ -231,11 +226,6 @@ fn check_transitions(at: usize, line: Text<'_>) -> Result<()> {
         Text { bytes: first, ..line }.parse::<u64>()?;
     }
     fields.try_for_each(|field| field.parse::<u64>().map(drop))
-}
-
-fn set_path(path: &mut String, cpu: &str, file: &str) {
-    path.clear();
-    let _ = write!(path, "{}/cpu{cpu}/cpufreq/{file}", cpus::DIRECTORY);
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! Temperatures and cooling devices, from `/sys/class/thermal`.
 
-use std::fmt::Write;
-
 use crate::collector::prelude::*;
 use crate::number;
 
@@ -56,11 +54,11 @@ fn numbered<'a>(devices: &'a Listing, prefix: &'static str) -> impl Iterator<Ite
 /// A zone whose sensor cannot be read is told nevertheless, at 0 degrees.
 fn push_zone(zone: &str, kind: &mut Vec<u8>, cx: &mut Cx<'_>, out: &mut Samples) {
     kind.clear();
-    set_path(cx.path, "thermal_zone", zone, "type");
+    join(cx.path, &[DIRECTORY, "/thermal_zone", zone, "/type"]);
     if let Ok(text) = cx.sys.try_attribute(cx.path, cx.text) {
         kind.extend_from_slice(text.bytes);
     }
-    set_path(cx.path, "thermal_zone", zone, "temp");
+    join(cx.path, &[DIRECTORY, "/thermal_zone", zone, "/temp"]);
     let millidegrees = cx.sys.try_attribute(cx.path, cx.text).map_or(0, |text| saturated(text.bytes));
     out.push(&TEMPERATURE, &[kind, &zone], millidegrees as f64 / 1000.0);
 }
@@ -103,17 +101,7 @@ fn read<'t>(device: &str, file: &str, cx: &'t mut Cx<'_>) -> Result<Option<Text<
     const UNTOLD: [Errno; 5] =
         [Errno::NOENT, Errno::ACCESS, Errno::PERM, Errno::OPNOTSUPP, Errno::INVAL];
 
-    set_path(cx.path, "cooling_device", device, file);
-    match cx.sys.try_attribute(cx.path, cx.text) {
-        Ok(text) => Ok(Some(text)),
-        Err(errno) if UNTOLD.contains(&errno) => Ok(None),
-        Err(errno) => Err(Error::io(cx.path, errno)),
-    }
-}
-
-fn set_path(path: &mut String, prefix: &str, number: &str, file: &str) {
-    path.clear();
-    let _ = write!(path, "{DIRECTORY}/{prefix}{number}/{file}");
+    cx.attribute_unless(&UNTOLD, &[DIRECTORY, "/cooling_device", device, "/", file])
 }
 
 #[cfg(test)]

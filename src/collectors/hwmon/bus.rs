@@ -50,15 +50,9 @@ impl Bus {
         }
     }
 
-    /// Whether any chip is to be read; those that are not are forgotten with their descriptors.
+    /// Whether any chip is to be read; those that are not are forgotten.
     pub(super) fn is_wanted(&mut self) -> bool {
-        let Self { chips, sys, .. } = self;
-        chips.retain(|chip| {
-            if !chip.is_wanted {
-                sys.forget(&format!("{DIRECTORY}/{}/", chip.entry));
-            }
-            chip.is_wanted
-        });
+        self.chips.retain(|chip| chip.is_wanted);
         !self.chips.is_empty()
     }
 
@@ -75,6 +69,7 @@ impl Errand for Bus {
     }
 
     fn run(&mut self) {
+        self.sys.begin_round();
         for chip in &mut self.chips {
             chip.outcome = chip.readings.read(&mut self.sys, DIRECTORY, &chip.entry);
         }
