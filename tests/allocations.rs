@@ -119,3 +119,32 @@ fn collectors_that_read_files_allocate_nothing_and_neither_does_encoding() {
     assert!(merge.faults().is_empty(), "{:?}", merge.faults());
     assert!(faults.is_empty(), "{faults:#?}");
 }
+
+#[test]
+fn interrupts_of_many_cpus_allocate_nothing() {
+    const CPUS: usize = 512;
+    const INTERRUPTS: usize = 100;
+
+    let tree = tempfile::tempdir().unwrap();
+    let mut text: String = (0..CPUS).map(|cpu| format!(" CPU{cpu}")).collect();
+    for interrupt in 0..INTERRUPTS {
+        let counts: String = (0..CPUS).map(|cpu| format!(" {:10}", cpu * interrupt)).collect();
+        text += &format!("\n{interrupt:4}:{counts}  PCI-MSI 49152-edge  nvme0q{interrupt}");
+    }
+    std::fs::write(tree.path().join("interrupts"), text + "\n").unwrap();
+    let paths = Paths { proc: tree.path().to_owned(), ..Paths::default() };
+    let values = Values::default();
+    let setup = Setup { flags: &values, paths: &paths, enabled: &[] };
+    let spec = collectors::find("interrupts").unwrap();
+    let mut collector = (spec.build)(&setup).unwrap();
+    let mut desk = Desk::new(&Roots::new(&paths), Arc::new(Shared::default()));
+    let mut samples = Samples::default();
+    let mut run = || {
+        samples.clear();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        collector.collect(&mut desk.cx(deadline), &mut samples).unwrap();
+    };
+    run();
+    assert_eq!(allocations(&mut run), 0);
+    assert_eq!(samples.len(), CPUS * INTERRUPTS);
+}

@@ -43,20 +43,26 @@ static INTERRUPTS: Desc = counter(
 struct Interrupts {
     names: Filter,
     include_zeros: bool,
-    /// Name and rest of the lines that tell something.
-    rows: Vec<(Span, Span)>,
+    rows: Vec<Place>,
     /// What the filter looks at.
     full_name: Vec<u8>,
+}
+
+/// Where in the file a row stands that tells something.
+struct Place {
+    name: Span,
+    counts: Span,
+    words: Span,
 }
 
 impl Collector for Interrupts {
     fn collect(&mut self, cx: &mut Cx<'_>, out: &mut Samples) -> Result<()> {
         let text = cx.proc.read("interrupts", cx.text)?;
-        let cpus = find_rows(text, &mut self.rows)?;
+        find_rows(text, &mut self.rows)?;
         // The original emits a part before it finds a bad number, each time another one.
         out.all_or_nothing(|out| {
-            for &(name, rest) in &self.rows {
-                let row = Row::new(text.at(name), text.at(rest), cpus);
+            for place in &self.rows {
+                let row = Row::new(text, place);
                 self.full_name.clear();
                 row.write_name(&mut self.full_name);
                 if !self.names.drops(&self.full_name) {
@@ -68,45 +74,51 @@ impl Collector for Interrupts {
     }
 }
 
-/// Finds the rows with a number for every CPU and more behind, the last of each name, and tells
-/// how many CPUs there are.
-fn find_rows(text: Text<'_>, rows: &mut Vec<(Span, Span)>) -> Result<usize> {
+/// Finds the rows with a number for every CPU and more behind, the last of each name.
+fn find_rows(text: Text<'_>, rows: &mut Vec<Place>) -> Result<()> {
     rows.clear();
     let mut lines = text.scan();
     let cpus = lines.next().ok_or_else(|| Error::truncated(text.path))??.fields().count();
     for line in lines {
         let Some((name, rest)) = line?.split_once(b':') else { continue };
-        if rest.fields().nth(cpus).is_some() {
+        let mut fields = rest.fields();
+        fields.by_ref().take(cpus).for_each(drop);
+        let words = fields.rest();
+        if !words.is_empty() {
             let blanks = name.bytes.iter().take_while(|byte| **byte == b' ').count();
-            rows.push((text.span_of(&name.bytes[blanks..]), text.span_of(rest.bytes)));
+            let counts = &rest.bytes[..rest.bytes.len() - words.len()];
+            rows.push(Place {
+                name: text.span_of(&name.bytes[blanks..]),
+                counts: text.span_of(counts),
+                words: text.span_of(words),
+            });
         }
     }
-    let name = |row: &(Span, Span)| text.at(row.0).bytes;
-    rows.sort_unstable_by(|a, b| name(a).cmp(name(b)).then(b.1.cmp(&a.1)));
+    let name = |row: &Place| text.at(row.name).bytes;
+    rows.sort_unstable_by(|a, b| name(a).cmp(name(b)).then(b.words.cmp(&a.words)));
     rows.dedup_by(|b, a| name(a) == name(b));
-    Ok(cpus)
+    Ok(())
 }
 
 /// ` 24:   1517   9   PCI-MSI 49152-edge   xhci_hcd`, or `NMI:   3   1   Non-maskable interrupts`.
 struct Row<'a> {
     name: Text<'a>,
-    counts: std::iter::Take<Fields<'a>>,
+    counts: Fields<'a>,
     info: Fields<'a>,
     devices: Fields<'a>,
 }
 
 impl<'a> Row<'a> {
-    fn new(name: Text<'a>, rest: Text<'a>, cpus: usize) -> Self {
-        let mut words = rest.fields();
-        words.by_ref().take(cpus).for_each(drop);
-        let nothing = Text { bytes: b"", ..rest };
+    fn new(text: Text<'a>, place: &Place) -> Self {
+        let (name, mut words) = (text.at(place.name), text.at(place.words).fields());
+        let nothing = Text { bytes: b"", ..text };
         let (info, devices) = if number::int(name.bytes).is_some() {
             let info = words.next().unwrap_or(nothing);
             (info.fields(), words)
         } else {
             (words, nothing.fields())
         };
-        Self { name, counts: rest.fields().take(cpus), info, devices }
+        Self { name, counts: text.at(place.counts).fields(), info, devices }
     }
 
     /// What the filter looks at.
@@ -138,10 +150,10 @@ mod tests {
         let text = "CPU0 CPU1\n 1: 1 2 a\nNMI: 3 4 b c\n 1: 5 6 d e\n2:7 8\nERR: 9\nx y z\n";
         let text = Text::new("interrupts", text.as_bytes());
         let mut rows = Vec::new();
-        assert_eq!(find_rows(text, &mut rows).unwrap(), 2);
-        let names = rows.iter().map(|&(name, rest)| {
+        find_rows(text, &mut rows).unwrap();
+        let names = rows.iter().map(|place| {
             let mut full = Vec::new();
-            Row::new(text.at(name), text.at(rest), 2).write_name(&mut full);
+            Row::new(text, place).write_name(&mut full);
             String::from_utf8(full).unwrap()
         });
         assert_eq!(names.collect::<Vec<_>>(), ["1;d;e", "NMI;b c;"]);
