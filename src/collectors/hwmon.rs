@@ -66,8 +66,8 @@ impl Collector for Hwmon {
         self.crew.welcome(&mut self.buses);
         self.buses.iter_mut().for_each(Bus::clear);
         for names in self.known.iter().filter(|names| !self.chips.drops(&names.label)) {
-            if self.crew.away_since(names.bus()).is_none() {
-                bus::find(&mut self.buses, names.bus(), cx.sys).visit(&names.entry);
+            if self.crew.away_since(&names.bus).is_none() {
+                bus::find(&mut self.buses, &names.bus, cx.sys).visit(&names.entry);
             }
         }
         self.buses.retain_mut(Bus::is_wanted);

@@ -40,7 +40,7 @@ pub(super) struct Names {
     /// After the device; empty where there is none.
     device: Vec<u8>,
     /// The I2C adapter that the device hangs on, else the entry: what hangs when a read hangs.
-    bus: String,
+    pub(super) bus: String,
     /// What the driver says, without white space around it.
     pub(super) driver: Vec<u8>,
     /// The label, if no other chip claims it.
@@ -92,10 +92,6 @@ impl Names {
             Clean(directory.file_name()?.as_encoded_bytes()).write(base);
         }
         (!base.is_empty()).then_some(())
-    }
-
-    pub(super) fn bus(&self) -> &str {
-        &self.bus
     }
 
     /// Gives the chip its label: chips of one device are told apart by their driver's name or, where
