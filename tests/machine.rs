@@ -195,7 +195,7 @@ impl Machine {
         self.write("/etc/salt/minion", config);
         self.write("/srv/pillar/top.sls", "base: {'*': [all]}\n");
         self.write("/srv/pillar/all.sls", pillar);
-        self.sh("salt-call saltutil.sync_modules --out=quiet");
+        self.sh("salt-call saltutil.sync_modules");
     }
 
     /// Applies states with this pillar, as `salt-call --local` does.
@@ -308,7 +308,10 @@ pub(crate) fn publish(machine: &Machine) {
         for version in ["0.1.0", "0.2.0"] {
             run(deb, [stripped.as_ref(), OsStr::new(version), folder.as_ref()]);
         }
-        run("sh", ["-c", &format!("cd {} && sha256sum *.deb > sha256sums.txt", folder.display())]);
+        let tarball = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/tarball");
+        run(tarball, [stripped.as_ref(), OsStr::new("0.1.0"), folder.as_ref()]);
+        let sums = format!("cd {} && sha256sum *.deb *.tar.gz > sha256sums.txt", folder.display());
+        run("sh", ["-c", &sums]);
         folder
     });
     let packages = machine.path("/srv/release/packages");

@@ -67,6 +67,26 @@ fn a_server_is_installed_found_checked_reloaded_upgraded_and_told_by_textfiles()
     wait_for("up", || prometheus.query("up{minion=\"web\"}") == Some(1.0));
 }
 
+#[test]
+fn the_tarball_does_as_well_as_the_package() {
+    let machine = Machine::boot("tarball");
+    publish(&machine);
+    let pillar = format!(
+        "hostwarden:
+  version: 0.1.0
+  source: salt://packages
+  install: tarball
+  users: {{prom: {{password: {PASSWORD}}}}}
+"
+    );
+    assert!(machine.salt("hostwarden", &pillar).changed() > 5);
+    machine.salt("hostwarden", &pillar).assert_nothing_changed();
+    let program =
+        machine.sh("readlink -f /proc/$(systemctl show --property=MainPID --value hostwarden)/exe");
+    assert!(program.starts_with("/opt/hostwarden/hostwarden-0.1.0.linux-"), "{program}");
+    machine.sh(&format!("curl -sf -u prom:{PASSWORD} 127.0.0.1:9158/metrics"));
+}
+
 /// One self-signed certificate for all servers, as this project's first user has it.
 fn certificate(machine: &Machine) -> String {
     machine.sh(
