@@ -13,6 +13,7 @@ pub mod ethtool;
 pub mod glob;
 pub mod http;
 pub mod json;
+mod listing;
 mod memory;
 pub mod mounts;
 pub mod netlink;
@@ -33,12 +34,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::collector::{Error, Result};
 use cursor::Text;
+pub use listing::{Entry, Listing};
 pub use memory::limit_allocator;
 
 /// Where the four trees lie that collectors read.
@@ -75,9 +77,6 @@ const ATTRIBUTE_MAX: usize = 128;
 
 /// `PATH_MAX` of linux/limits.h: the kernel keeps no longer link.
 const LINK_MAX: usize = 4096;
-
-/// Bytes of directory entries taken from the kernel in one call: some hundred names.
-const ENTRIES_AT_ONCE: usize = 4096;
 
 /// More than a thousand connections and all kept files need.
 const DESCRIPTORS: u64 = 8192;
@@ -331,11 +330,6 @@ impl Root {
         rustix::fs::openat(self.dir()?, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
     }
 
-    /// Closes the descriptors kept for files whose path begins so: their device is gone.
-    pub fn forget(&mut self, prefix: &str) {
-        self.kept.retain(|path, _| !path.starts_with(prefix));
-    }
-
     /// Begins a round of reading, such as a collector's part in a scrape.
     pub fn begin_round(&mut self) {
         self.round += 1;
@@ -448,88 +442,6 @@ fn read_all(file: BorrowedFd<'_>, buffer: &mut Vec<u8>, limit: usize) -> Result<
     Ok(())
 }
 
-/// The entries of a directory, sorted by name; kept and refilled.
-#[derive(Debug, Default)]
-pub struct Listing {
-    bytes: Vec<u8>,
-    entries: Vec<(usize, usize, FileType)>,
-    /// What the kernel writes directory entries into.
-    buffer: Vec<u8>,
-}
-
-impl Listing {
-    /// The entries whose names are UTF-8, as are all that the kernel gives below /proc and /sys.
-    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.entries.iter().filter_map(|&(start, end, kind)| {
-            let name = std::str::from_utf8(&self.bytes[start..end]).ok()?;
-            Some(Entry { name, kind })
-        })
-    }
-
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.iter().map(|entry| entry.name)
-    }
-
-    /// The names that are not UTF-8.
-    pub fn strange_names(&self) -> impl Iterator<Item = &[u8]> {
-        let names = self.entries.iter().map(|&(start, end, _)| &self.bytes[start..end]);
-        names.filter(|name| std::str::from_utf8(name).is_err())
-    }
-
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.entries.clear();
-    }
-
-    fn fill(&mut self, dir: &OwnedFd) -> Result<(), Errno> {
-        let Self { bytes, entries, buffer } = self;
-        buffer.reserve(ENTRIES_AT_ONCE);
-        let mut dir = RawDir::new(dir, buffer.spare_capacity_mut());
-        while let Some(entry) = dir.next() {
-            let entry = entry?;
-            let name = entry.file_name();
-            if name != c"." && name != c".." {
-                let start = bytes.len();
-                bytes.extend_from_slice(name.to_bytes_with_nul());
-                entries.push((start, bytes.len() - 1, entry.file_type()));
-            }
-        }
-        Ok(())
-    }
-
-    /// Sorts, and asks for the types that the directory did not tell.
-    fn settle(&mut self, file_type: impl Fn(&CStr) -> FileType) {
-        let Self { bytes, entries, .. } = self;
-        entries.sort_unstable_by(|a, b| bytes[a.0..a.1].cmp(&bytes[b.0..b.1]));
-        for (start, end, kind) in entries.iter_mut().filter(|entry| entry.2 == FileType::Unknown) {
-            if let Ok(name) = CStr::from_bytes_with_nul(&bytes[*start..=*end]) {
-                *kind = file_type(name);
-            }
-        }
-    }
-}
-
-/// One name in a directory and what stands there; a link is a link, not what it points to.
-#[derive(Debug, Clone, Copy)]
-pub struct Entry<'a> {
-    pub name: &'a str,
-    pub kind: FileType,
-}
-
-impl Entry<'_> {
-    pub fn is_directory(self) -> bool {
-        self.kind == FileType::Directory
-    }
-
-    pub fn is_regular(self) -> bool {
-        self.kind == FileType::RegularFile
-    }
-
-    pub fn is_link(self) -> bool {
-        self.kind == FileType::Symlink
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -582,8 +494,6 @@ mod tests {
             assert!(!root.read("loadavg", &mut buffer).unwrap().bytes.is_empty());
         }
         assert_eq!(root.kept.keys().map(|path| &**path).collect::<Vec<_>>(), ["loadavg"]);
-        root.forget("load");
-        assert!(root.kept.is_empty());
     }
 
     #[test]
@@ -595,19 +505,5 @@ mod tests {
         assert_eq!(listing.names().collect::<Vec<_>>(), ["arp", "dev"]);
         root.list("", &mut listing).unwrap();
         assert!(listing.iter().all(Entry::is_directory));
-    }
-
-    #[test]
-    fn a_listing_takes_more_names_than_the_kernel_hands_out_at_once() {
-        let tree = tempfile::tempdir().unwrap();
-        let names: Vec<String> = (0..300).map(|n| format!("a-rather-long-name-{n:04}")).collect();
-        for name in &names {
-            std::fs::write(tree.path().join(name), "").unwrap();
-        }
-        let mut listing = Listing::default();
-        for _ in 0..2 {
-            Root::new(tree.path()).list("", &mut listing).unwrap();
-            assert_eq!(listing.names().collect::<Vec<_>>(), names);
-        }
     }
 }

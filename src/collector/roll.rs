@@ -31,8 +31,8 @@ impl<T> Roll<T> {
     }
 
     /// Takes away those that did not come up.
-    pub fn end(&mut self) -> impl Iterator<Item = T> {
-        self.things.drain(self.called..)
+    pub fn end(&mut self) {
+        self.things.truncate(self.called);
     }
 
     /// In the order in which they came up.
@@ -48,13 +48,13 @@ mod tests {
     #[test]
     fn things_are_kept_in_the_order_of_the_last_round() {
         let mut roll: Roll<(char, u32)> = Roll::default();
-        for (number, (names, kept, gone)) in [
-            ("abc", "a0 b0 c0", ""),
-            ("abc", "a0 b0 c0", ""),
-            ("bxca", "b0 x2 c0 a0", ""),
-            ("ab", "a0 b0", "cx"),
-            ("", "", "ab"),
-            ("a", "a5", ""),
+        for (number, (names, kept)) in [
+            ("abc", "a0 b0 c0"),
+            ("abc", "a0 b0 c0"),
+            ("bxca", "b0 x2 c0 a0"),
+            ("ab", "a0 b0"),
+            ("", ""),
+            ("a", "a5"),
         ]
         .into_iter()
         .enumerate()
@@ -64,9 +64,7 @@ mod tests {
                 let number = u32::try_from(number).unwrap();
                 roll.call(|thing| thing.0 == name, || (name, number));
             }
-            let mut left: Vec<char> = roll.end().map(|thing| thing.0).collect();
-            left.sort_unstable();
-            assert_eq!(left.into_iter().collect::<String>(), gone);
+            roll.end();
             let shown: Vec<String> =
                 roll.as_slice().iter().map(|(name, number)| format!("{name}{number}")).collect();
             assert_eq!(shown.join(" "), kept);

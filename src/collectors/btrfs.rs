@@ -74,21 +74,15 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Default)]
 struct Btrfs {
     names: Listing,
-    /// The names of the scrape before.
-    former: Listing,
     mounts: Mounted,
     buffers: Buffers,
 }
 
 impl Collector for Btrfs {
     fn collect(&mut self, cx: &mut Cx<'_>, out: &mut Samples) -> Result<()> {
-        let Self { names, former, mounts, buffers } = self;
-        std::mem::swap(names, former);
+        let Self { names, mounts, buffers } = self;
         // What cannot be listed has no file systems.
         let _ = cx.sys.try_list(DIRECTORY, names);
-        for gone in former.names().filter(|name| names.names().all(|known| known != *name)) {
-            cx.sys.forget(&format!("{DIRECTORY}/{gone}/"));
-        }
         let mut names = names.names().filter(|name| name.contains('-')).peekable();
         if names.peek().is_none() {
             return Ok(());

@@ -222,7 +222,7 @@ impl Collector for DiskStats {
             }
             Ok(())
         })?;
-        devices.end().for_each(|gone| cx.sys.forget(&gone.rotational));
+        devices.end();
         Ok(())
     }
 }

@@ -75,7 +75,7 @@ impl Errand for Source {
                 files.call(|file| file.is_at(directory, name), new).look(&root, moment, buffer);
             }
         }
-        drop(files.end());
+        files.end();
     }
 }
 
