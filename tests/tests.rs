@@ -27,6 +27,8 @@ mod cli;
 mod collectors;
 /// The manual page and the completions, as groff and the shells read them.
 mod completions;
+/// node_exporter's own end-to-end case.
+mod conformance;
 /// Sources that hold what no kernel writes.
 mod damage;
 /// The dashboards, on a real Prometheus.
