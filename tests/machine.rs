@@ -210,9 +210,11 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // All of the machine ends with its first process, and nspawn then.
-        let _ = Command::new("kill").args(["-KILL", &self.leader]).status();
-        let _ = self.nspawn.kill();
+        // All of the machine ends with its first process, and nspawn when nothing is left.
+        let ended = Command::new("kill").args(["-KILL", &self.leader]).status();
+        if !ended.is_ok_and(|status| status.success()) {
+            let _ = self.nspawn.kill();
+        }
         let _ = self.nspawn.wait();
         let _ = Command::new("umount").arg("--lazy").arg(self.path("/")).status();
         let _ = Command::new("ip").args(["netns", "delete", &self.name]).status();
