@@ -161,8 +161,10 @@ const HEADERS: [(&str, &[&str]); 5] = [
 pub struct Error(String);
 
 impl Error {
+    /// One line, also where a quoted word of the file has several.
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
+        let message: String = message.into();
+        Self(message.replace('\r', "\\r").replace('\n', "\\n"))
     }
 }
 
@@ -178,7 +180,7 @@ impl std::error::Error for Error {}
 pub fn load(path: &Path) -> Result<WebConfig, Error> {
     let bytes = read(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    parse(&bytes, folder).map_err(|error| Error(format!("{}: {error}", path.display())))
+    parse(&bytes, folder).map_err(|error| Error::new(format!("{}: {error}", path.display())))
 }
 
 /// Checks the file's text; `folder` is where its relative paths begin.
@@ -201,7 +203,7 @@ pub fn parse(bytes: &[u8], folder: &Path) -> Result<WebConfig, Error> {
     let tls = file.tls_server_config.map(RawTls::check_names).transpose()?;
     for (user, hash) in file.basic_auth_users.unwrap_or_default() {
         let hash = Hash::bcrypt(&hash.unwrap_or_default())
-            .map_err(|error| Error(format!("basic_auth_users: {user:?}: {error}")))?;
+            .map_err(|error| Error::new(format!("basic_auth_users: {user:?}: {error}")))?;
         if let Some(weakness) = hash.weakness() {
             config.warnings.push(format!("basic_auth_users: {user:?}: {weakness}"));
         }
@@ -220,16 +222,16 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     /// A password file of a hundred thousand users fits.
     const SIZE_MAX: u64 = 16 << 20;
 
-    let open = |error| Error(format!("open {}: {}", path.display(), errno_text(&error)));
+    let open = |error| Error::new(format!("open {}: {}", path.display(), errno_text(&error)));
     #[expect(clippy::disallowed_methods, reason = "the operator's own path, outside any root")]
     let file = std::fs::File::open(path).map_err(open)?;
     let mut bytes = Vec::new();
     let size = file
         .take(SIZE_MAX + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| Error(format!("read {}: {}", path.display(), errno_text(&error))))?;
+        .map_err(|error| Error::new(format!("read {}: {}", path.display(), errno_text(&error))))?;
     if size as u64 > SIZE_MAX {
-        return Err(Error(format!("read {}: more than 16 MiB", path.display())));
+        return Err(Error::new(format!("read {}: more than 16 MiB", path.display())));
     }
     Ok(bytes)
 }
@@ -351,7 +353,7 @@ impl RawTls {
     }
 
     fn finish(self, names: Names, folder: &Path) -> Result<TlsConfig, Error> {
-        let missing = |what| Error(format!("missing one of {what} or {what}_file"));
+        let missing = |what| Error::new(format!("missing one of {what} or {what}_file"));
         Ok(TlsConfig {
             cert: Source::new(self.cert_file, self.cert, folder).ok_or_else(|| missing("cert"))?,
             key: Source::new(self.key_file, self.key, folder).ok_or_else(|| missing("key"))?,
@@ -382,10 +384,10 @@ fn headers(raw: BTreeMap<String, Option<String>>) -> Result<Vec<(HeaderName, Hea
         let (_, allowed) = HEADERS
             .iter()
             .find(|(known, _)| *known == name)
-            .ok_or_else(|| Error(format!("HTTP header {name:?} can not be configured")))?;
+            .ok_or_else(|| Error::new(format!("HTTP header {name:?} can not be configured")))?;
         if !allowed.is_empty() && !allowed.contains(&value.as_str()) {
             let list: Vec<String> = allowed.iter().map(|value| format!("{value:?}")).collect();
-            return Err(Error(format!(
+            return Err(Error::new(format!(
                 "invalid value for {name}. Expected one of: [{}], but got: {value:?}",
                 list.join(" ")
             )));
@@ -393,9 +395,9 @@ fn headers(raw: BTreeMap<String, Option<String>>) -> Result<Vec<(HeaderName, Hea
         // A block scalar ends in a newline; Go sends blanks for what would end the header.
         let line = value.replace(['\r', '\n'], " ");
         let value = HeaderValue::from_str(line.trim())
-            .map_err(|_| Error(format!("invalid value for {name}: {value:?}")))?;
+            .map_err(|_| Error::new(format!("invalid value for {name}: {value:?}")))?;
         let name = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| Error(format!("HTTP header {name:?} can not be configured")))?;
+            .map_err(|_| Error::new(format!("HTTP header {name:?} can not be configured")))?;
         headers.push((name, value));
     }
     Ok(headers)
@@ -459,7 +461,7 @@ impl<'de> Deserialize<'de> for Interval {
 }
 
 fn at_line<T>(value: &Spanned<T>, message: &str) -> Error {
-    Error(format!("line {}: {message}", value.referenced.line()))
+    Error::new(format!("line {}: {message}", value.referenced.line()))
 }
 
 /// The parser quotes what it stumbles over, and that may be a key or a hash: only names of keys and kinds of values are repeated.
@@ -488,7 +490,7 @@ fn yaml_error(error: &serde_saphyr::Error) -> Error {
         Yaml::UnknownAnchor { .. } => "unknown anchor".to_owned(),
         _ => "not valid YAML".to_owned(),
     };
-    Error(line + &message)
+    Error::new(line + &message)
 }
 
 #[cfg(test)]
