@@ -1,5 +1,5 @@
 //! Files as no kernel writes them: whatever a source holds, its collector answers or fails with one
-//! line, and what it said is an exposition.
+//! line, and what it said is an exposition. And texts of operators and clients, taken or refused.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,6 +13,8 @@ use hostwarden::exposition::merge::Merge;
 use hostwarden::exposition::parse;
 use hostwarden::exposition::{Samples, text};
 use hostwarden::host::{Paths, Roots};
+use hostwarden::pattern::Pattern;
+use hostwarden::web::{config, htpasswd, negotiate};
 
 use crate::golden::{fixtures, flags, sorted};
 
@@ -52,6 +54,61 @@ fn no_damaged_file_ends_more_than_its_collector() {
     }
     assert!(count > 0, "nothing was damaged");
     assert!(faults.is_empty(), "{} of {count}:\n{}", faults.len(), faults.join("\n"));
+}
+
+type Reader = fn(&[u8]) -> Result<(), String>;
+
+const TEXTS: &[(&str, &str, Reader)] = &[
+    (
+        "exposition",
+        "# HELP a A \\\\ text.\n# TYPE a histogram\na_bucket{le=\"1\",b=\"x\\\"y\"} 2\na_sum 3\na_count 4\n\
+         # TYPE s summary\ns{quantile=\"0.5\"} NaN\ns_sum 1e3\ns_count 2\n{\"up\",job=\"é\"} -Inf\nb 0x1p-2 1700000000000\n",
+        |text| parse::parse(text).map(drop).map_err(|error| error.to_string()),
+    ),
+    (
+        "web config file",
+        "tls_server_config:\n  cert_file: a.pem\n  key_file: a.key\n  client_auth_type: RequestClientCert\n  \
+         cipher_suites: [TLS_AES_128_GCM_SHA256]\nhttp_server_config:\n  headers:\n    X-Frame-Options: deny\n\
+         basic_auth_users:\n  alice: $2b$12$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy\n\
+         rate_limit:\n  interval: 1s\n  burst: 5\n",
+        |text| config::parse(text, Path::new("/etc")).map(drop).map_err(|error| error.to_string()),
+    ),
+    (
+        "htpasswd",
+        "a:$2y$05$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy\nb:$apr1$salt$N9qo8uLOickgx2ZMRZoMye\n# c\n\
+         d:{SHA}N9qo8uLOickgx2ZMRZoMye5==\ne:$6$rounds=5000$salt$N9qo8uLOickgx2ZMRZoMye\n",
+        |text| Err(format!("- {}", htpasswd::parse(text, "htpasswd").warnings.join(" "))),
+    ),
+    ("pattern", r"^(z?ram|[[:alpha:]]+\d{2,3}?|\Qa.b\E|[^\x00-\x1f&&a])$", |text| {
+        Pattern::new(&String::from_utf8_lossy(text)).map(drop)
+    }),
+    (
+        "Accept",
+        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,\
+         text/plain;version=0.0.4;escaping=allow-utf-8;q=0.3,*/*;q=0.2",
+        |text| {
+            let accept = String::from_utf8_lossy(text);
+            negotiate::prefers_gzip(&accept);
+            Err(negotiate::ContentType::from_accept(&accept).header())
+        },
+    ),
+];
+
+#[test]
+fn what_operators_and_clients_write_is_taken_or_refused_in_one_line() {
+    let mut dice = Dice(0x2545_f491_4f6c_dd1d);
+    for (name, sound, read) in TEXTS {
+        for _ in 0..50 * rounds() {
+            let damaged = damage(sound.as_bytes(), &mut dice);
+            let shown = String::from_utf8_lossy(&damaged);
+            let read = catch_unwind(|| read(&damaged));
+            let outcome = read.unwrap_or_else(|_| panic!("{name} panicked: {shown:?}"));
+            if let Err(said) = outcome {
+                let is_line = !said.is_empty() && !said.contains('\n');
+                assert!(is_line, "{name}: {said:?} of {shown:?}");
+            }
+        }
+    }
 }
 
 /// What is wrong with what the collector did, if anything.
