@@ -16,12 +16,11 @@ mod program;
 
 use std::path::Path;
 
-use hostwarden::collector::Enabled;
-use program::{Mode, Program, node_exporter};
+use program::{Mode, Program, defaults_known_to, node_exporter};
 
 fn main() {
-    let options = Options::read();
     let peer = node_exporter();
+    let options = Options::read(&peer);
     let mut programs = [
         Program::start("node_exporter", &peer, &options.flags),
         Program::start("hostwarden", Path::new(env!("CARGO_BIN_EXE_hostwarden")), &options.flags),
@@ -80,12 +79,8 @@ struct Options {
 }
 
 impl Options {
-    fn read() -> Self {
-        let defaults = hostwarden::collectors::ALL
-            .iter()
-            .filter(|spec| spec.enabled == Enabled::On)
-            .map(|spec| format!("--collector.{}", spec.name));
-        let mut options = Self { scrapes: 500, flags: defaults.collect() };
+    fn read(peer: &Path) -> Self {
+        let mut options = Self { scrapes: 500, flags: defaults_known_to(peer) };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
@@ -93,13 +88,13 @@ impl Options {
                 "--flags" => {
                     let flags = arguments.next().unwrap();
                     options.flags = flags.split_whitespace().map(str::to_owned).collect();
+                    options.flags.push("--collector.disable-defaults".to_owned());
                 }
                 // Cargo's own.
                 "--bench" => {}
                 other => panic!("{other}: no such option"),
             }
         }
-        options.flags.push("--collector.disable-defaults".to_owned());
         options
     }
 }

@@ -24,10 +24,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use hostwarden::collector::Enabled;
 use hostwarden::web::password;
 use http_auth_basic::Credentials;
-use program::{Mode, Program, Stream, node_exporter, secure};
+use program::{Mode, Program, Stream, defaults_known_to, node_exporter, secure};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 const SCRAPES: usize = 500;
@@ -38,16 +37,12 @@ const HALF_OPEN: usize = 1000;
 
 fn main() {
     let folder = tempfile::tempdir().unwrap();
-    let mut flags: Vec<String> = hostwarden::collectors::ALL
-        .iter()
-        .filter(|spec| spec.enabled == Enabled::On)
-        .map(|spec| format!("--collector.{}", spec.name))
-        .collect();
-    flags.push("--collector.disable-defaults".to_owned());
+    let peer = node_exporter();
+    let mut flags = defaults_known_to(&peer);
     flags.push(format!("--web.config.file={}", write_config(folder.path()).display()));
     let ours = Path::new(env!("CARGO_BIN_EXE_hostwarden"));
     let mut programs = [
-        Program::start_guarded("node_exporter", &node_exporter(), &flags, &login("right")),
+        Program::start_guarded("node_exporter", &peer, &flags, &login("right")),
         Program::start_guarded("hostwarden", ours, &flags, &login("right")),
     ];
 

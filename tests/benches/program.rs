@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use hostwarden::collector::Enabled;
+use hostwarden::collectors;
 use hostwarden::web::tls::client::{Trust, client};
 use rustls::{ClientConnection, StreamOwned};
 
@@ -223,6 +225,18 @@ pub(crate) fn node_exporter() -> PathBuf {
         assert!(Command::new(script).arg(&target).arg(PACKAGE).status().unwrap().success());
     }
     program
+}
+
+/// Flags for the agent's defaults, as far as that node_exporter knows them: Debian's may be older than
+/// the release that the agent stands in for.
+pub(crate) fn defaults_known_to(node_exporter: &Path) -> Vec<String> {
+    let help = Command::new(node_exporter).arg("--help").output().unwrap();
+    let help = String::from_utf8([help.stdout, help.stderr].concat()).unwrap();
+    let help = help.replace("[no-]", "");
+    let is_known = |flag: &String| help.split_whitespace().any(|word| word == flag);
+    let defaults = collectors::ALL.iter().filter(|spec| spec.enabled == Enabled::On);
+    let flags = defaults.map(|spec| format!("--collector.{}", spec.name)).filter(is_known);
+    flags.chain(["--collector.disable-defaults".to_owned()]).collect()
 }
 
 /// Reads one response: by its length, or in chunks as node_exporter sends them.
