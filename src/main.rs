@@ -59,6 +59,7 @@ async fn run(settings: &Settings) -> Result<(), String> {
         site.door().rules().announce(listener.name());
         serving.spawn(listener.serve(Arc::clone(&server)));
     }
+    host::unmap_code();
     notify::ready();
     let outcome = tokio::select! {
         () = signals.wait_for_the_end(&site) => Ok(()),
