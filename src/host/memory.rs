@@ -20,29 +20,35 @@ pub fn limit_allocator() {
     }
 }
 
-/// Unmaps the code that has run so far; what runs again is mapped again, from the page cache. The
-/// kernel maps 64 KiB around each page that is touched, so that after a start most of the program
-/// is mapped, and a scrape needs a third of it.
+/// Unmaps the code that has run so far, and the tables that the dynamic linker has read; what is needed
+/// again is mapped again, from the page cache. The kernel maps 64 KiB around each page that is touched,
+/// so that after a start most of the program is mapped, and a scrape needs a third of it.
 pub fn unmap_code() {
     let mut buffer = Vec::new();
     let Ok(maps) = Root::new("/proc").read_once("self/maps", &mut buffer) else { return };
-    for (start, end) in maps.lines().filter_map(|line| code(line.bytes)) {
+    for (start, end) in maps.lines().filter_map(|line| unwritten(line.bytes)) {
         let start = std::ptr::with_exposed_provenance_mut(start);
-        // SAFETY: the range is a mapping of a file that nobody can write to, so that its pages hold
-        // what the file holds and come back when they are touched.
+        // SAFETY: the range is a part of a file that was never written to in memory, so that its
+        // pages hold what the file holds and come back when they are touched.
         let _ = unsafe { madvise(start, end - start.addr(), Advice::LinuxDontNeed) };
     }
 }
 
-/// The range of `55d0f6c00000-55d0f6f00000 r-xp 00021000 fe:00 1311 /usr/bin/hostwarden`, if the
-/// line is about code out of a file.
-fn code(line: &[u8]) -> Option<(usize, usize)> {
+/// The range of `55d0f6c00000-55d0f6f00000 r-xp 00021000 fe:00 1311 /usr/bin/hostwarden`, if it is code
+/// out of a file or the part at its head. Other parts that cannot be written to now were relocated
+/// before.
+fn unwritten(line: &[u8]) -> Option<(usize, usize)> {
     let line = std::str::from_utf8(line).ok()?;
     let mut words = line.split_ascii_whitespace();
     let (start, end) = words.next()?.split_once('-')?;
-    let is_code = words.next()? == "r-xp" && words.nth(3)?.starts_with('/');
+    let is_unwritten = match (words.next()?, words.next()?) {
+        ("r-xp", _) => true,
+        ("r--p", offset) => offset.bytes().all(|digit| digit == b'0'),
+        _ => false,
+    };
+    let is_file = words.nth(2)?.starts_with('/');
     let number = |digits| usize::from_str_radix(digits, 16).ok();
-    is_code.then_some((number(start)?, number(end)?))
+    (is_unwritten && is_file).then_some((number(start)?, number(end)?))
 }
 
 #[cfg(test)]
@@ -50,16 +56,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_code_out_of_files_is_unmapped() {
+    fn only_what_was_never_written_to_is_unmapped() {
         for (line, expected) in [
             ("1000-3000 r-xp 00021000 fe:00 1311   /usr/bin/hostwarden", Some((0x1000, 0x3000))),
+            ("1000-3000 r--p 00000000 fe:00 1311   /usr/bin/hostwarden", Some((0x1000, 0x3000))),
             ("1000-3000 r--p 00021000 fe:00 1311   /usr/bin/hostwarden", None),
             ("1000-3000 rwxp 00021000 fe:00 1311   /usr/bin/hostwarden", None),
             ("1000-3000 r-xp 00000000 00:00 0      [vdso]", None),
             ("1000-3000 r-xp 00000000 00:00 0", None),
             ("", None),
         ] {
-            assert_eq!(code(line.as_bytes()), expected, "{line}");
+            assert_eq!(unwritten(line.as_bytes()), expected, "{line}");
         }
     }
 
