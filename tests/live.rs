@@ -56,15 +56,7 @@ fn a_node_exporter_beside_it_gives_the_same_families_types_and_label_sets() {
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let agent = Agent::start(&flags);
     // Links and mounts of other tests come and go: two scrapes of a quiet moment are wanted.
-    let mut last = String::new();
-    let is_equal = (0..20).any(|_| {
-        let theirs = peers::get(port, "/metrics").unwrap();
-        let ours = agent.get("/metrics").text();
-        let outcome = peers::compare(&theirs, &ours, &["--names-only", "--skip", SKIP]);
-        last = outcome.clone().unwrap_or_else(|difference| difference);
-        outcome.is_ok()
-    });
-    assert!(is_equal, "{last}");
+    peers::assert_soon_equal(port, &agent, &["--names-only", "--skip", SKIP], 20);
 }
 
 #[test]

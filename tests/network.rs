@@ -70,16 +70,8 @@ fn a_node_exporter_beside_it_says_the_same() {
         wait_for("node_exporter", || peers::get(port, "/metrics").is_some());
         let agent = Agent::start(&flags);
         let skip = "^(go_|hostwarden_|promhttp_|process_|node_exporter_build_info|.*_duration_)";
-        let mut last = String::new();
         // Of a quiet moment: the kernel sends packets of its own.
-        let is_equal = (0..50).any(|_| {
-            let theirs = peers::get(port, "/metrics").unwrap();
-            let ours = agent.get("/metrics").text();
-            let outcome = peers::compare(&theirs, &ours, &["--skip", skip]);
-            last = outcome.clone().unwrap_or_else(|difference| difference);
-            outcome.is_ok()
-        });
-        assert!(is_equal, "{last}");
+        peers::assert_soon_equal(port, &agent, &["--skip", skip], 50);
     });
 }
 

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 pub(crate) use crate::agent::free_port;
-use crate::agent::wait_for;
+use crate::agent::{Agent, wait_for};
 
 /// The folder beside the project with data and tools that are not part of it.
 pub(crate) fn shared() -> Option<PathBuf> {
@@ -155,4 +155,18 @@ pub(crate) fn compare(expected: &str, actual: &str, arguments: &[&str]) -> Resul
         Command::new("python3").arg(script).args([&left, &right]).args(arguments).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() { Ok(text) } else { Err(text) }
+}
+
+/// Holds the agent against the program on that port until two scrapes of a quiet moment agree: on a
+/// living host values move and devices come and go between them.
+pub(crate) fn assert_soon_equal(port: u16, agent: &Agent, arguments: &[&str], tries: u32) {
+    let mut last = String::new();
+    let is_equal = (0..tries).any(|_| {
+        let theirs = get(port, "/metrics").unwrap();
+        let ours = agent.get("/metrics").text();
+        let outcome = compare(&theirs, &ours, arguments);
+        last = outcome.clone().unwrap_or_else(|difference| difference);
+        outcome.is_ok()
+    });
+    assert!(is_equal, "{last}");
 }

@@ -454,15 +454,7 @@ fn a_real_systemd_over_its_own_socket() {
         wait_for("node_exporter", || peers::get(port, "/metrics").is_some());
         let skip = "^(go_|hostwarden_|promhttp_|process_|node_exporter_build_info|.*_duration_)";
         // systemd forgets units that nobody needs, whenever it has time.
-        let mut last = String::new();
-        let is_equal = (0..50).any(|_| {
-            let theirs = peers::get(port, "/metrics").unwrap();
-            let ours = agent.get("/metrics").text();
-            let outcome = peers::compare(&theirs, &ours, &["--skip", skip]);
-            last = outcome.clone().unwrap_or_else(|difference| difference);
-            outcome.is_ok()
-        });
-        assert!(is_equal, "{last}");
+        peers::assert_soon_equal(port, &agent, &["--skip", skip], 50);
     });
 }
 
