@@ -131,11 +131,12 @@ impl<E: Errand> Job for Sent<E> {
             let state = &mut *state;
             if is_in_time { &mut state.back } else { &mut state.late }.push(errand);
         }
-        if is_in_time {
-            state.missing -= 1;
-            if state.missing == 0 {
-                home.came.notify_all();
-            }
+        state.missing -= usize::from(is_in_time);
+        let is_last = is_in_time && state.missing == 0;
+        drop(state);
+        // Not under the lock, which is what the one who waits takes first.
+        if is_last {
+            home.came.notify_all();
         }
     }
 }

@@ -36,12 +36,16 @@ impl<J> Default for Pool<J> {
 
 impl<J: Job> Pool<J> {
     pub fn add(self: &Arc<Self>, jobs: impl IntoIterator<Item = J>) {
-        let mut queue = lock(&self.queue);
-        queue.jobs.extend(jobs);
-        if queue.workers == 0 {
-            self.hire(&mut queue);
-        }
-        if queue.idle > 0 {
+        let is_awaited = {
+            let mut queue = lock(&self.queue);
+            queue.jobs.extend(jobs);
+            if queue.workers == 0 {
+                self.hire(&mut queue);
+            }
+            queue.idle > 0
+        };
+        // Not under the lock, which is what the worker takes first.
+        if is_awaited {
             self.added.notify_one();
         }
     }
