@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use crate::collector::{Collector, Desk, Error, Setup, Shared, Spec};
 use crate::exposition::{Desc, Samples, gauge};
@@ -177,29 +177,41 @@ impl Gatherer {
         Ok(())
     }
 
-    /// Runs the wanted collectors and returns at `deadline` at the latest.
-    pub async fn gather(&self, filter: &Filter, deadline: Instant) -> Gathered {
+    /// Runs the wanted collectors, and `then` with what there is of them at `deadline` at the latest: on a
+    /// worker, without a way back to the async thread in between. `None` if `then` panicked.
+    pub async fn gather<T: Send + 'static>(
+        &self,
+        filter: &Filter,
+        deadline: Instant,
+        then: impl FnOnce(Gathered) -> T + Send + 'static,
+    ) -> Option<T> {
         let started = Instant::now();
         let wanted: Vec<&Arc<Entry>> =
             self.entries.iter().filter(|entry| filter.wants(entry.name)).collect();
-        let round = Arc::new(Round::new(wanted.len()));
-        self.pool.add(wanted.iter().enumerate().filter_map(|(place, entry)| {
+        let (sender, mut receiver) = oneshot::channel();
+        let then = move |gathered| {
+            if !sender.is_closed() {
+                let _ = sender.send(then(gathered));
+            }
+        };
+        let round = Arc::new(Round::new(wanted.len(), then));
+        let runs = wanted.iter().enumerate().filter_map(|(place, entry)| {
             entry.request(Seat { round: Arc::clone(&round), place }, started, deadline)
-        }));
-        let is_complete = round.done.notified();
+        });
+        self.pool.add(round.finish_if_complete().into_iter().chain(runs));
         tokio::select! {
-            () = is_complete => {}
-            () = self.relieve() => {}
-            () = tokio::time::sleep_until(deadline.into()) => {}
+            outcome = &mut receiver => return outcome.ok(),
+            () = self.relieve(Some(deadline)) => {}
         }
-        let slots = std::mem::take(&mut *lock(&round.answers));
-        let answers: Vec<Arc<Answer>> = slots
-            .into_iter()
-            .zip(wanted)
-            .map(|(answer, entry)| answer.unwrap_or_else(|| entry.give_up(&round, started)))
-            .collect();
-        let own = verdicts(&answers);
-        Gathered { answers, own }
+        if let Some(Table { answers, then }) = round.take() {
+            let answers = answers
+                .into_iter()
+                .zip(wanted)
+                .map(|(answer, entry)| answer.unwrap_or_else(|| entry.give_up(&round, started)))
+                .collect();
+            self.pool.add([then.with(answers)]);
+        }
+        self.wait(receiver).await
     }
 
     /// Runs `work` on a worker, off the async thread.
@@ -212,9 +224,14 @@ impl Gatherer {
             // Nobody waits any more when the client has gone.
             let _ = sender.send(work());
         }))]);
+        self.wait(receiver).await
+    }
+
+    /// `None` if the work panicked.
+    async fn wait<T>(&self, outcome: oneshot::Receiver<T>) -> Option<T> {
         tokio::select! {
-            outcome = receiver => outcome.ok(),
-            () = self.relieve() => None,
+            outcome = outcome => outcome.ok(),
+            () = self.relieve(None) => None,
         }
     }
 
@@ -223,11 +240,16 @@ impl Gatherer {
         self.pool.workers()
     }
 
-    /// Watches over the pool, for ever.
-    async fn relieve(&self) {
+    /// Watches over the pool, until `end` or for ever.
+    async fn relieve(&self, end: Option<Instant>) {
         let mut begun = 0;
         loop {
-            tokio::time::sleep(PATIENCE).await;
+            let next = Instant::now() + PATIENCE;
+            let is_last = end.is_some_and(|end| end <= next);
+            tokio::time::sleep_until(end.map_or(next, |end| end.min(next)).into()).await;
+            if is_last {
+                return;
+            }
             self.pool.relieve(&mut begun);
         }
     }
@@ -254,22 +276,44 @@ fn verdicts(answers: &[Arc<Answer>]) -> Samples {
 
 /// One scrape's table: a seat for each wanted collector.
 struct Round {
-    answers: Mutex<Vec<Option<Arc<Answer>>>>,
+    table: Mutex<Option<Table>>,
     missing: AtomicUsize,
-    done: Notify,
+}
+
+struct Table {
+    answers: Vec<Option<Arc<Answer>>>,
+    then: Then,
+}
+
+/// What is to be done with the answers.
+struct Then(Box<dyn FnOnce(Gathered) + Send>);
+
+impl Then {
+    fn with(self, answers: Vec<Arc<Answer>>) -> Work {
+        Work::Other(Box::new(move || {
+            let own = verdicts(&answers);
+            (self.0)(Gathered { answers, own });
+        }))
+    }
 }
 
 impl Round {
-    fn new(seats: usize) -> Self {
-        let round = Self {
-            answers: Mutex::new(vec![None; seats]),
-            missing: AtomicUsize::new(seats),
-            done: Notify::new(),
-        };
-        if seats == 0 {
-            round.done.notify_one();
+    fn new(seats: usize, then: impl FnOnce(Gathered) + Send + 'static) -> Self {
+        let table = Table { answers: vec![None; seats], then: Then(Box::new(then)) };
+        Self { table: Mutex::new(Some(table)), missing: AtomicUsize::new(seats) }
+    }
+
+    /// The table as it is, which ends the round, unless it has ended.
+    fn take(&self) -> Option<Table> {
+        lock(&self.table).take()
+    }
+
+    fn finish_if_complete(&self) -> Option<Work> {
+        if self.missing.load(Ordering::Acquire) > 0 {
+            return None;
         }
-        round
+        let Table { answers, then } = self.take()?;
+        Some(then.with(answers.into_iter().flatten().collect()))
     }
 }
 
@@ -280,14 +324,14 @@ struct Seat {
 }
 
 impl Seat {
-    fn fill(&self, answer: Arc<Answer>) {
+    /// What is to be done now, if this was the last answer.
+    fn fill(&self, answer: Arc<Answer>) -> Option<Work> {
         // A scrape that gave up has taken its table away.
-        if let Some(slot) = lock(&self.round.answers).get_mut(self.place) {
-            *slot = Some(answer);
+        if let Some(table) = &mut *lock(&self.round.table) {
+            table.answers[self.place] = Some(answer);
         }
-        if self.round.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.round.done.notify_one();
-        }
+        self.round.missing.fetch_sub(1, Ordering::AcqRel);
+        self.round.finish_if_complete()
     }
 }
 
@@ -338,8 +382,7 @@ impl Entry {
             let error = Error::failed(why);
             let answer = Arc::new(self.verdict(Verdict::Stuck, Duration::ZERO, error));
             state.tell(&answer);
-            seat.fill(answer);
-            return None;
+            return seat.fill(answer);
         }
         state.waiting.push(seat);
         let unit = state.unit.take()?;
@@ -389,7 +432,9 @@ impl Entry {
             std::mem::take(&mut state.waiting)
         };
         for seat in waiting.drain(..) {
-            seat.fill(Arc::clone(answer));
+            if let Some(work) = seat.fill(Arc::clone(answer)) {
+                work.run();
+            }
         }
         let mut state = lock(&self.state);
         if state.waiting.is_empty() {

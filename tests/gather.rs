@@ -56,7 +56,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn gather(gatherer: &Gatherer, patience: Duration) -> Gathered {
-    block_on(gatherer.gather(&Filter::All, Instant::now() + patience))
+    block_on(gatherer.gather(&Filter::All, Instant::now() + patience, |gathered| gathered)).unwrap()
 }
 
 fn verdicts(gathered: &Gathered) -> Vec<(&'static str, Verdict, usize)> {
@@ -153,8 +153,8 @@ fn concurrent_scrapes_share_one_run() {
     block_on(async {
         let all = Filter::All;
         let only = Filter::Only(vec!["a_slow".to_owned()]);
-        let first = gatherer.gather(&all, deadline);
-        let second = gatherer.gather(&only, deadline);
+        let first = gatherer.gather(&all, deadline, |gathered| verdicts(&gathered));
+        let second = gatherer.gather(&only, deadline, |gathered| verdicts(&gathered));
         let opened = async {
             // Both have asked by now: futures are polled in order.
             tokio::task::yield_now().await;
@@ -162,8 +162,8 @@ fn concurrent_scrapes_share_one_run() {
         };
         let (first, second, ()) = tokio::join!(first, second, opened);
         // One passage through the gate answered both.
-        assert_eq!(verdicts(&first)[0], ("a_slow", Verdict::Answered, 1));
-        assert_eq!(verdicts(&second), [("a_slow", Verdict::Answered, 1)]);
+        assert_eq!(first.unwrap()[0], ("a_slow", Verdict::Answered, 1));
+        assert_eq!(second.unwrap(), [("a_slow", Verdict::Answered, 1)]);
     });
 }
 
@@ -172,11 +172,24 @@ fn a_scrape_that_is_abandoned_leaves_nothing_behind() {
     let (slow, open) = gated!(ABANDONED, "a_slow");
     let gatherer = gatherer(&[slow, &GOOD]);
     block_on(async {
-        let scrape = gatherer.gather(&Filter::All, Instant::now() + LONG);
+        let scrape = gatherer.gather(&Filter::All, Instant::now() + LONG, drop);
         assert!(tokio::time::timeout(SHORT, scrape).await.is_err());
     });
     open.send(()).unwrap();
     open.send(()).unwrap();
     let gathered = gather(&gatherer, LONG);
     assert_eq!(verdicts(&gathered)[0].1, Verdict::Answered);
+}
+
+#[test]
+fn what_is_done_with_the_answers_may_panic() {
+    let gatherer = gatherer(&[&GOOD]);
+    for filter in [Filter::All, Filter::Only(Vec::new())] {
+        let deadline = Instant::now() + LONG;
+        let done = block_on(gatherer.gather(&filter, deadline, |gathered| gathered.answers.len()));
+        assert_eq!(done, Some(usize::from(filter == Filter::All)));
+        let done = block_on(gatherer.gather(&filter, deadline, |_| panic!("while encoding")));
+        assert_eq!(done, None::<()>);
+    }
+    assert_eq!(gatherer.workers(), 1);
 }

@@ -56,7 +56,8 @@ fn try_all(settings: &Settings) -> Result<Vec<(&'static Spec, Finding)>, Box<dyn
     let gatherer = Gatherer::new(ALL, &built, values, paths)?;
     let timeout = values.get(&metrics::TIMEOUT);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let gathered = runtime.block_on(gatherer.gather(&Filter::All, Instant::now() + timeout));
+    let gathering = gatherer.gather(&Filter::All, Instant::now() + timeout, |gathered| gathered);
+    let gathered = runtime.block_on(gathering).ok_or("the verdicts were lost")?;
     let findings = ALL.iter().zip(refusals).map(|(spec, refusal)| {
         let answer = gathered.answers.iter().find(|answer| answer.name == spec.name);
         let finding = match (refusal, answer) {

@@ -94,8 +94,7 @@ impl Metrics {
         };
         let _in_flight = InFlight::new(&self.own);
         let deadline = arrived + self.patience(request.headers());
-        let gathered = self.gatherer.gather(&filter, deadline).await;
-        let answer = self.encode(gathered, slot, request.headers()).await;
+        let answer = self.scrape(&filter, deadline, slot, request.headers()).await;
         self.own.requests.with_label_values(&[answer.status().as_str()]).inc();
         answer
     }
@@ -108,15 +107,14 @@ impl Metrics {
     ) -> Result<T, Answer> {
         let Ok(_slot) = self.slot() else { return Err(self.refusal()) };
         let deadline = Instant::now() + self.timeout;
-        let gathered = self.gatherer.gather(&Filter::All, deadline).await;
         let (own, door) = (Arc::clone(&self.own), Arc::clone(&self.door));
-        let work = move || {
+        let draw = move |gathered: Gathered| {
             let mut samples = Samples::default();
             own.push(&mut samples);
             door.push(&mut samples);
             draw(&gathered, &samples)
         };
-        self.gatherer.run(work).await.ok_or_else(|| {
+        self.gatherer.gather(&Filter::All, deadline, draw).await.ok_or_else(|| {
             plain(StatusCode::INTERNAL_SERVER_ERROR, "The page could not be drawn.\n")
         })
     }
@@ -143,10 +141,11 @@ impl Metrics {
             .map_or(self.timeout, |timeout| timeout.saturating_sub(MARGIN).max(timeout / 2))
     }
 
-    /// Encodes on a worker: sorting and compressing take longer than an async thread should.
-    async fn encode(
+    /// Gathers and encodes.
+    async fn scrape(
         &self,
-        gathered: Gathered,
+        filter: &Filter,
+        deadline: Instant,
         slot: Option<OwnedSemaphorePermit>,
         headers: &HeaderMap,
     ) -> Answer {
@@ -156,7 +155,7 @@ impl Metrics {
         let (encoders, buffers) = (Arc::clone(&self.encoders), Arc::clone(&self.buffers));
         let (own, door) = (Arc::clone(&self.own), Arc::clone(&self.door));
         let shows_own = self.shows_own;
-        let work = move || {
+        let encode = move |gathered: Gathered| {
             let mut encoder = encoders.take();
             let mut body = buffers.take();
             let shown = shows_own.then_some((&*own, &*door));
@@ -166,15 +165,15 @@ impl Metrics {
                 own.errors.with_label_values(&["gathering"]).inc();
                 tracing::error!(err = faults, "error gathering metrics");
             }
-            Bytes::from_owner(Lent { buffer: body, home: buffers, _slot: slot })
+            Lent { buffer: body, home: buffers }
         };
-        let Some(body) = self.gatherer.run(work).await else {
+        let Some(body) = self.gatherer.gather(filter, deadline, encode).await else {
             return plain(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "An error has occurred while serving metrics:\n\nencoding panicked\n",
             );
         };
-        let mut answer = Response::new(body);
+        let mut answer = Response::new(Bytes::from_owner(Body { body, _slot: slot }));
         let headers = answer.headers_mut();
         if let Ok(content_type) = HeaderValue::try_from(content_type.header()) {
             headers.insert(CONTENT_TYPE, content_type);
@@ -294,17 +293,23 @@ impl<T: Default> Kept<T> {
     }
 }
 
-/// A body whose memory, and the slot of its scrape, go back when it has been sent.
-struct Lent {
-    buffer: Vec<u8>,
-    home: Arc<Kept<Vec<u8>>>,
+/// A body whose slot goes back when it has been sent. The slot does not go to the worker with the rest:
+/// it is free when the client leaves, whatever still runs then.
+struct Body {
+    body: Lent,
     _slot: Option<OwnedSemaphorePermit>,
 }
 
-impl AsRef<[u8]> for Lent {
+impl AsRef<[u8]> for Body {
     fn as_ref(&self) -> &[u8] {
-        &self.buffer
+        &self.body.buffer
     }
+}
+
+/// Memory that goes home when dropped.
+struct Lent {
+    buffer: Vec<u8>,
+    home: Arc<Kept<Vec<u8>>>,
 }
 
 impl Drop for Lent {
