@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use hostwarden::web::password;
 use rustix::process::Signal;
 
 use crate::agent::{Agent, Response, basic, run, wait_for};
+use crate::fuse::Silent;
+use crate::namespace::{inside, ip};
 
 const ONE: [&str; 2] = ["--collector.disable-defaults", "--collector.loadavg"];
 
@@ -243,6 +246,38 @@ fn a_changed_file_counts_at_once() {
     let after = agent.log_in("/metrics", "dave", "new");
     assert_eq!((after.status, after.sample(GOOD)), (200, Some(1.0)));
     assert!(after.sample(TIME) > before.sample(TIME));
+}
+
+#[test]
+fn files_on_a_mount_that_hangs_stay_in_force() {
+    inside("door::files_on_a_mount_that_hangs_stay_in_force", || {
+        ip("link set lo up");
+        let folder = Folder::new(&users(&[("dave", "secret")]));
+        let agent = folder.start(&[]);
+        let scrape = || {
+            let response = agent.log_in("/metrics", "dave", "secret");
+            assert_eq!(response.status, 200);
+            response.sample(GOOD)
+        };
+        assert_eq!(scrape(), Some(1.0));
+        let Some(silent) = Silent::mount(folder.0.path()) else {
+            println!("left out: this machine has no FUSE");
+            return;
+        };
+        for _ in 0..20 {
+            assert_eq!(scrape(), Some(1.0));
+        }
+        assert_eq!(agent.get("/metrics").status, 401);
+        // The async thread, a worker, and the one that looks at the files.
+        wait_for("three threads", || {
+            fs::read_dir(format!("/proc/{}/task", agent.pid())).unwrap().count() == 3
+        });
+        // It answers that it cannot look anything up.
+        silent.answer();
+        wait_for("a look at the files", || scrape() == Some(0.0));
+        assert!(Command::new("umount").arg(folder.0.path()).status().unwrap().success());
+        wait_for("the files", || scrape() == Some(1.0));
+    });
 }
 
 #[test]

@@ -52,6 +52,9 @@ impl Renewal {
 impl Door {
     /// Takes in what has changed. Requests that come together look once.
     pub async fn renew(self: &Arc<Self>, workers: &Gatherer) {
+        if self.watched.try_lock().is_ok_and(|watched| watched.are_known_unchanged()) {
+            return;
+        }
         let arrived = Instant::now();
         let look = async {
             let mut looked = self.renewal.looked.lock().await;
