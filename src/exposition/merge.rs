@@ -12,11 +12,21 @@ use super::{Kind, Part, SampleRef, Samples};
 /// The order in which samples are written; kept and built anew for each scrape.
 #[derive(Debug, Default)]
 pub struct Merge {
+    /// As the samples came.
     rows: Vec<Row>,
+    row_order: Vec<u32>,
+    /// In order, without those that lost.
+    sorted: Vec<Row>,
+    /// Definitions, as they came.
     families: Vec<Family>,
-    ids: HashMap<(usize, u32), u32>,
+    family_order: Vec<u32>,
+    /// By rank, the definition that stands for it: the one that came first.
+    owners: Vec<Family>,
+    ids: HashMap<FamilyKey, u32>,
     faults: Vec<String>,
 }
+
+type FamilyKey = (usize, u32);
 
 #[derive(Debug, Clone, Copy)]
 struct Row {
@@ -44,13 +54,7 @@ impl Merge {
         self.faults.clear();
         self.gather_rows(sources);
         self.rank_families(sources);
-        let at = |row: &Row| sources[row.source as usize].as_ref().sample(row.sample as usize);
-        self.rows.sort_unstable_by(|a, b| {
-            a.family
-                .cmp(&b.family)
-                .then_with(|| series_order(at(a), at(b)))
-                .then_with(|| (a.source, a.sample).cmp(&(b.source, b.sample)))
-        });
+        self.sort_rows(sources);
         self.drop_clashes(sources);
     }
 
@@ -59,7 +63,7 @@ impl Merge {
         &'a self,
         sources: &'a [S],
     ) -> impl Iterator<Item = SampleRef<'a>> {
-        self.rows
+        self.sorted
             .iter()
             .map(|row| sources[row.source as usize].as_ref().sample(row.sample as usize))
     }
@@ -70,59 +74,81 @@ impl Merge {
     }
 
     fn gather_rows<S: AsRef<Samples>>(&mut self, sources: &[S]) {
+        let Self { rows, families, ids, .. } = self;
+        // Samples of one family come together, mostly.
+        let mut last: Option<(FamilyKey, u32)> = None;
         for (source, samples) in sources.iter().enumerate() {
             let source = narrow(source);
             for sample in 0..samples.as_ref().len() {
                 let key = samples.as_ref().sample(sample).family_key(source);
                 let sample = narrow(sample);
-                let families = &mut self.families;
-                let family = *self.ids.entry(key).or_insert_with(|| {
-                    let id = narrow(families.len());
-                    families.push(Family { source, sample, id, rank: 0 });
-                    id
-                });
-                self.rows.push(Row { family, source, sample });
+                let mut look_up = || {
+                    *ids.entry(key).or_insert_with(|| {
+                        let id = narrow(families.len());
+                        families.push(Family { source, sample, id, rank: 0 });
+                        id
+                    })
+                };
+                let family = match last {
+                    Some((same, family)) if same == key => family,
+                    _ => look_up(),
+                };
+                last = Some((key, family));
+                rows.push(Row { family, source, sample });
             }
         }
     }
 
     /// Sorts the few definitions instead of comparing the names of many samples.
     fn rank_families<S: AsRef<Samples>>(&mut self, sources: &[S]) {
-        let name = |family: &Family| {
-            sources[family.source as usize].as_ref().sample(family.sample as usize).name()
-        };
-        self.families.sort_unstable_by(|a, b| name(a).cmp(name(b)).then(a.id.cmp(&b.id)));
-        let mut rank = 0;
-        for at in 0..self.families.len() {
-            if at > 0 && name(&self.families[at - 1]) != name(&self.families[at]) {
-                rank += 1;
+        let Self { families, family_order, owners, .. } = self;
+        let name = |family: &Family| at(sources, family.source, family.sample).name();
+        arrange(family_order, families.len(), |a, b| {
+            name(&families[a]).cmp(name(&families[b])).then(a.cmp(&b))
+        });
+        owners.clear();
+        for &id in &*family_order {
+            let family = &mut families[id as usize];
+            if owners.last().is_none_or(|owner| name(owner) != name(family)) {
+                family.rank = narrow(owners.len());
+                owners.push(*family);
+            } else {
+                family.rank = narrow(owners.len() - 1);
             }
-            self.families[at].rank = rank;
         }
-        self.families.sort_unstable_by_key(|family| family.id);
         for row in &mut self.rows {
-            row.family = self.families[row.family as usize].rank;
+            row.family = families[row.family as usize].rank;
         }
     }
 
+    fn sort_rows<S: AsRef<Samples>>(&mut self, sources: &[S]) {
+        let Self { rows, row_order, sorted, .. } = self;
+        arrange(row_order, rows.len(), |a, b| {
+            let (a, b) = (rows[a], rows[b]);
+            let series = |row: Row| at(sources, row.source, row.sample);
+            a.family
+                .cmp(&b.family)
+                .then_with(|| series_order(series(a), series(b)))
+                .then_with(|| (a.source, a.sample).cmp(&(b.source, b.sample)))
+        });
+        sorted.clear();
+        sorted.extend(row_order.iter().map(|&row| rows[row as usize]));
+    }
+
     fn drop_clashes<S: AsRef<Samples>>(&mut self, sources: &[S]) {
-        let Self { rows, faults, families, .. } = self;
-        let at = |row: Row| sources[row.source as usize].as_ref().sample(row.sample as usize);
-        // The definition that came first stands for its rank.
-        families.sort_unstable_by_key(|family| (family.rank, family.id));
-        families.dedup_by_key(|family| family.rank);
-        let taken = taken_by_parts(families, sources);
+        let Self { sorted, faults, owners, .. } = self;
+        let at = |row: Row| at(sources, row.source, row.sample);
+        let taken = taken_by_parts(owners, sources);
         let mut previous: Option<Row> = None;
-        rows.retain(|&row| {
+        sorted.retain(|&row| {
             let sample = at(row);
-            let owner = families[row.family as usize];
-            let owner_sample =
-                sources[owner.source as usize].as_ref().sample(owner.sample as usize);
+            let owner = owners[row.family as usize];
+            let owner = self::at(sources, owner.source, owner.sample);
             let fault = if taken.contains(&row.family) {
                 Some("its name is a line of a summary or histogram")
-            } else if sample.kind() != owner_sample.kind() {
+            } else if sample.kind() != owner.kind() {
                 Some("its type is another than the family's")
-            } else if sample.help() != owner_sample.help() {
+            } else if sample.help() != owner.help() {
                 Some("its HELP text is another than the family's")
             } else if previous.is_some_and(|previous| is_repeated(previous, row, at)) {
                 Some("its labels stand there already")
@@ -138,6 +164,20 @@ impl Merge {
     }
 }
 
+/// Sorts the numbers below `length`. Most scrapes have the samples of the last one: its order, which is still
+/// there, is mostly the right one, and the sort only has to see that.
+fn arrange(order: &mut Vec<u32>, length: usize, mut compare: impl FnMut(usize, usize) -> Ordering) {
+    if order.len() != length {
+        order.clear();
+        order.extend(0..narrow(length));
+    }
+    order.sort_unstable_by(|&a, &b| compare(a as usize, b as usize));
+}
+
+fn at<S: AsRef<Samples>>(sources: &[S], source: u32, sample: u32) -> SampleRef<'_> {
+    sources[source as usize].as_ref().sample(sample as usize)
+}
+
 /// Whether `row` repeats the series of `previous`. The lines of one summary or histogram share
 /// their series' labels and stand one after another.
 fn is_repeated<'a>(previous: Row, row: Row, at: impl Fn(Row) -> SampleRef<'a>) -> bool {
@@ -149,8 +189,7 @@ fn is_repeated<'a>(previous: Row, row: Row, at: impl Fn(Row) -> SampleRef<'a>) -
 
 /// Ranks of the families whose names are lines of a summary or histogram that came earlier.
 fn taken_by_parts<S: AsRef<Samples>>(families: &[Family], sources: &[S]) -> Vec<u32> {
-    let sample =
-        |family: &Family| sources[family.source as usize].as_ref().sample(family.sample as usize);
+    let sample = |family: &Family| at(sources, family.source, family.sample);
     let mut taken = Vec::new();
     for family in families {
         let parts: &[Part] = match sample(family).kind() {
@@ -212,7 +251,7 @@ impl std::fmt::Display for Shown<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exposition::{Desc, counter, gauge, text};
+    use crate::exposition::{Desc, Value, counter, gauge, text};
 
     static LOAD: Desc = gauge("node_load1", "Load.", &[]);
     static CPU: Desc = counter("node_cpu_total", "Cpu.", &["cpu", "mode"]);
@@ -242,6 +281,25 @@ mod tests {
              # HELP node_load1 Load.\n# TYPE node_load1 gauge\nnode_load1 0.5\n"
         );
         assert!(faults.is_empty());
+    }
+
+    #[test]
+    fn the_order_of_the_last_scrape_is_a_guess_only() {
+        let mut merge = Merge::default();
+        for labels in [["a", "b", "c"], ["c", "a", "b"], ["b", "c", "a"]] {
+            let mut samples = Samples::default();
+            for (value, label) in labels.iter().enumerate() {
+                samples.push(&CPU, &[&"0", label], value);
+                let family = samples.family(&format!("x_{label}"), Kind::Gauge, "X.");
+                samples.push_named(family, &[], value);
+            }
+            let sources = [&samples];
+            merge.build(&sources);
+            let values: Vec<f64> = merge.samples(&sources).map(SampleRef::value).collect();
+            let place = |label| labels.iter().position(|other| *other == label).unwrap();
+            let expected = ["a", "b", "c", "a", "b", "c"].map(|label| place(label).to_f64());
+            assert_eq!(values, expected);
+        }
     }
 
     #[test]
