@@ -3,10 +3,11 @@
 use std::sync::{Mutex, PoisonError};
 
 use procfs_core::FromRead;
-use procfs_core::process::{Limit, LimitValue, Limits, Stat};
+use procfs_core::process::Stat;
 use prometheus::core::Collector;
 use prometheus::proto::{Metric, MetricType};
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use rustix::process::{Resource, getrlimit};
 
 use crate::collector::{Error, Result};
 use crate::exposition::{Desc, Kind, LabelValue, Samples, Value, counter, gauge};
@@ -99,7 +100,7 @@ impl Own {
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(errors.clone()))?;
         registry.register(Box::new(in_flight.clone()))?;
-        let process = Mutex::new(Process { root: Root::new("/proc/self"), text: Vec::new() });
+        let process = Mutex::new(Process::new());
         Ok(Self { registry, requests, errors, in_flight, process })
     }
 
@@ -144,33 +145,48 @@ impl Own {
 struct Process {
     root: Root,
     text: Vec<u8>,
+    boot: Option<f64>,
 }
 
 impl Process {
+    fn new() -> Self {
+        Self { root: Root::new("/proc/self"), text: Vec::new(), boot: None }
+    }
+
     fn push(&mut self, out: &mut Samples) -> Result<()> {
         let stat = Stat::from_read(self.root.read("stat", &mut self.text)?.bytes)
             .map_err(|error| Error::failed(format!("self/stat: {error}")))?;
-        let limits = Limits::from_read(self.root.read("limits", &mut self.text)?.bytes)
-            .map_err(|error| Error::failed(format!("self/limits: {error}")))?;
-        let mut listing = Listing::default();
-        self.root.list("fd", &mut listing)?;
-        // One of them is the listing's own.
-        let open = listing.names().count().saturating_sub(1);
-        let boot = boot_time(self.root.read("../stat", &mut self.text)?)?;
+        let boot = match self.boot {
+            Some(boot) => boot,
+            // When the agent started does not change with the clock.
+            None => *self.boot.insert(boot_time(self.root.read("../stat", &mut self.text)?)?),
+        };
         let [cpu, max_fds, open_fds, resident, start, virtual_memory, virtual_max, ..] = &PROCESS;
         let ticks = stat.utime.to_f64() + stat.stime.to_f64();
         out.push(cpu, &[], ticks / USER_HZ);
-        out.push(max_fds, &[], soft(&limits.max_open_files));
-        out.push(open_fds, &[], open);
+        out.push(max_fds, &[], soft(Resource::Nofile));
+        out.push(open_fds, &[], self.open_descriptors()?);
         out.push(resident, &[], stat.rss.to_f64() * rustix::param::page_size().to_f64());
         out.push(start, &[], boot + stat.starttime.to_f64() / USER_HZ);
         out.push(virtual_memory, &[], stat.vsize);
-        out.push(virtual_max, &[], soft(&limits.max_address_space));
+        out.push(virtual_max, &[], soft(Resource::As));
         let octets = octets(self.root.read("net/netstat", &mut self.text)?)?;
         for (desc, value) in PROCESS[7..].iter().zip(octets) {
             out.push(desc, &[], value);
         }
         Ok(())
+    }
+
+    /// Since Linux 6.2 it is the size of the directory that lists them.
+    fn open_descriptors(&self) -> Result<u64> {
+        let size = self.root.stat("fd").map_or(0, |found| found.st_size);
+        if let Ok(open @ 1..) = u64::try_from(size) {
+            return Ok(open);
+        }
+        let mut listing = Listing::default();
+        self.root.list("fd", &mut listing)?;
+        // One of them is the listing's own.
+        Ok(listing.names().count().saturating_sub(1) as u64)
     }
 }
 
@@ -198,11 +214,8 @@ fn octets(netstat: Text<'_>) -> Result<[f64; 2]> {
 }
 
 /// The limit in force; one that is none shows as 2^64 - 1.
-fn soft(limit: &Limit) -> f64 {
-    match limit.soft_limit {
-        LimitValue::Unlimited => u64::MAX.to_f64(),
-        LimitValue::Value(value) => value.to_f64(),
-    }
+fn soft(resource: Resource) -> u64 {
+    getrlimit(resource).current.unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -225,6 +238,11 @@ mod tests {
         assert!(value("process_start_time_seconds") > 1.7e9);
         assert_eq!(value("promhttp_metric_handler_requests_total"), 1.0);
         assert_eq!(value("node_exporter_build_info"), 1.0);
+        let mut text = Vec::new();
+        let limits = Root::new("/proc/self").read_once("limits", &mut text).unwrap();
+        let limit = limits.lines().find_map(|line| line.strip_prefix(b"Max open files")).unwrap();
+        let limit: f64 = limit.fields().next().unwrap().parse().unwrap();
+        assert_eq!(value("process_max_fds"), limit);
     }
 
     #[test]
