@@ -9,6 +9,8 @@ use crate::agent::{BINARY, wait_for};
 
 /// From an empty server to a green target, and all that happens to it afterwards.
 mod deployed;
+/// In the place of node_exporter, in a tree made for that.
+mod fetched;
 /// From node_exporter and a vhost to the agent.
 mod migrated;
 /// What the unit's hardening takes from the collectors: nothing.
@@ -306,12 +308,12 @@ pub(crate) fn publish(machine: &Machine) {
         std::fs::create_dir_all(&folder).unwrap();
         let stripped = folder.join("hostwarden");
         run("strip", [OsStr::new("-o"), stripped.as_ref(), BINARY.as_ref()]);
-        let deb = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/deb");
         for version in ["0.1.0", "0.2.0"] {
-            run(deb, [stripped.as_ref(), OsStr::new(version), folder.as_ref()]);
+            for maker in ["packaging/deb", "packaging/tarball"] {
+                let maker = Path::new(env!("CARGO_MANIFEST_DIR")).join(maker);
+                run(maker, [stripped.as_ref(), OsStr::new(version), folder.as_ref()]);
+            }
         }
-        let tarball = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/tarball");
-        run(tarball, [stripped.as_ref(), OsStr::new("0.1.0"), folder.as_ref()]);
         let sums = format!("cd {} && sha256sum *.deb *.tar.gz > sha256sums.txt", folder.display());
         run("sh", ["-c", &sums]);
         folder
@@ -331,7 +333,12 @@ pub(crate) fn told_by_the_readme(section: &str) -> Vec<String> {
     blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
 }
 
-pub(crate) fn run<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) {
+pub(crate) fn run<S: AsRef<OsStr>>(
+    program: impl AsRef<OsStr>,
+    arguments: impl IntoIterator<Item = S>,
+) {
+    let program = program.as_ref();
     let output = Command::new(program).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {complaint}", program.display());
 }
