@@ -41,6 +41,8 @@ const SECTIONS: [(&str, &[&str]); 4] = [
 
 fn run(_: &Given, out: &mut dyn Write) -> Outcome {
     writeln!(out, ".TH HOSTWARDEN 1 \"\" \"hostwarden {VERSION}\"")?;
+    // Flags and patterns are long words: adjusted, the lines between them would be full of holes.
+    writeln!(out, ".ad l")?;
     section(out, "NAME")?;
     writeln!(out, "hostwarden \\- host agent for Prometheus")?;
     section(out, "SYNOPSIS")?;
