@@ -8,8 +8,20 @@ use crate::peers;
 
 const PASSWORD: &str = "correct horse";
 
-/// The vhost as this project's first user had it on servers with nginx.
-const SITE: &str = r#"
+/// A vhost that stands before node_exporter.
+struct Vhost {
+    server: &'static str,
+    file: &'static str,
+    link: &'static str,
+    text: &'static str,
+}
+
+/// As this project's first user had it on servers with nginx.
+const NGINX: Vhost = Vhost {
+    server: "nginx",
+    file: "/etc/nginx/sites-available/prometheus-client.conf",
+    link: "/etc/nginx/sites-enabled/prometheus-client.conf",
+    text: r#"
 server {
     listen 9158 default;
     server_tokens off;
@@ -22,7 +34,27 @@ server {
         proxy_pass http://127.0.0.1:9157;
     }
 }
-"#;
+"#,
+};
+
+/// And on servers with Apache.
+const APACHE: Vhost = Vhost {
+    server: "apache2",
+    file: "/etc/apache2/sites-available/prometheus-client.conf",
+    link: "/etc/apache2/sites-enabled/prometheus-client.conf",
+    text: r#"
+Listen 9158
+<VirtualHost *:9158>
+    ProxyPass "/" "http://127.0.0.1:9157/"
+    <Location "/">
+        AuthType Basic
+        AuthName "Prometheus Node Exporter"
+        AuthUserFile /home/prometheus-client/htpasswd
+        Require valid-user
+    </Location>
+</VirtualHost>
+"#,
+};
 
 const UNIT: &str = "
 [Unit]
@@ -35,9 +67,6 @@ ExecStart=/home/prometheus-client/node_exporter --web.listen-address=localhost:9
 WantedBy=multi-user.target
 ";
 
-const SITE_FILE: &str = "/etc/nginx/sites-available/prometheus-client.conf";
-const SITE_LINK: &str = "/etc/nginx/sites-enabled/prometheus-client.conf";
-
 #[test]
 fn a_server_of_the_old_way_is_taken_over_without_a_lost_series() {
     let Some(node_exporter) = peers::node_exporter() else { return };
@@ -45,7 +74,7 @@ fn a_server_of_the_old_way_is_taken_over_without_a_lost_series() {
     let prometheus = Machine::boot("promold");
     web.connect(&prometheus);
     publish(&web);
-    set_up_the_old_way(&web, &node_exporter);
+    set_up_the_old_way(&web, &node_exporter, &NGINX);
     prometheus.write(
         "/etc/prometheus/prometheus.yml",
         format!(
@@ -59,10 +88,7 @@ fn a_server_of_the_old_way_is_taken_over_without_a_lost_series() {
     let before = series(&prometheus);
     assert!(before.len() > 300, "{before:?}");
 
-    // With a password that is not in the file the round fails, and all is as it was.
-    assert!(web.salt("hostwarden.migrate", &pillar("wrong")).failed() > 0);
-    web.sh("systemctl is-active prometheus-client nginx");
-    web.sh(&format!("test -e {SITE_LINK} && curl -sf -u 'prom:{PASSWORD}' 127.0.0.1:9158/metrics"));
+    a_round_that_fails_leaves_all_as_it_was(&web, &NGINX);
     wait_for("a green target", || prometheus.query("up") == Some(1.0));
 
     prometheus.sh("sleep 3");
@@ -70,7 +96,7 @@ fn a_server_of_the_old_way_is_taken_over_without_a_lost_series() {
     let [migrate, purge] = told_by_the_readme("Coming from node_exporter")
         .try_into()
         .expect("two blocks in the README");
-    web.set_pillar(&pillar(PASSWORD));
+    web.set_pillar(&pillar(&NGINX, PASSWORD));
     web.sh(&migrate);
     wait_for("the agent's series", || prometheus.query("hostwarden_build_info").is_some());
     let gap = prometheus.query(FAILED_SCRAPES).unwrap() - failed_before;
@@ -80,30 +106,65 @@ fn a_server_of_the_old_way_is_taken_over_without_a_lost_series() {
     let after = series(&prometheus);
     let lost: Vec<&String> = before.difference(&after).collect();
     assert!(lost.is_empty(), "{lost:#?}");
-    for leftover in [SITE_FILE, SITE_LINK, "/etc/systemd/system/prometheus-client.service"] {
-        assert!(!web.output(&format!("test -e {leftover}")).status.success(), "{leftover}");
-    }
-    web.salt("hostwarden.migrate", &pillar(PASSWORD)).assert_nothing_changed();
+    assert_nothing_is_left_of_the_old_way(&web, &NGINX);
+    web.salt("hostwarden.migrate", &pillar(&NGINX, PASSWORD)).assert_nothing_changed();
     assert_eq!(prometheus.query("nginx_up"), Some(1.0));
     web.sh(&purge);
     assert!(!web.output("systemctl status hostwarden").status.success());
 }
 
+#[test]
+fn a_vhost_of_apache_gives_way_too() {
+    let Some(node_exporter) = peers::node_exporter() else { return };
+    let web = Machine::boot("apache");
+    publish(&web);
+    web.sh("a2enmod --quiet proxy_http");
+    set_up_the_old_way(&web, &node_exporter, &APACHE);
+    let scrape = || web.try_sh(&format!("curl -sif -u 'prom:{PASSWORD}' 127.0.0.1:9158/metrics"));
+    wait_for("the old way", || scrape().contains("\nServer: Apache"));
+    a_round_that_fails_leaves_all_as_it_was(&web, &APACHE);
+    assert!(scrape().contains("\nServer: Apache"));
+
+    assert!(web.salt("hostwarden.migrate", &pillar(&APACHE, PASSWORD)).changed() > 0);
+    let text = scrape();
+    assert!(text.contains("\nhostwarden_build_info{"), "{text}");
+    assert!(text.contains("\napache_up 1\n") && !text.contains("nginx_up"), "{text}");
+    assert_nothing_is_left_of_the_old_way(&web, &APACHE);
+    web.salt("hostwarden.migrate", &pillar(&APACHE, PASSWORD)).assert_nothing_changed();
+}
+
+/// With a password that is not in the file the agent's round does not pass.
+fn a_round_that_fails_leaves_all_as_it_was(web: &Machine, vhost: &Vhost) {
+    assert!(web.salt("hostwarden.migrate", &pillar(vhost, "wrong")).failed() > 0);
+    let Vhost { server, link, .. } = vhost;
+    web.sh(&format!("systemctl is-active prometheus-client {server} && test -e {link}"));
+    web.sh(&format!("curl -sf -u 'prom:{PASSWORD}' 127.0.0.1:9158/metrics"));
+}
+
+fn assert_nothing_is_left_of_the_old_way(web: &Machine, vhost: &Vhost) {
+    for leftover in [vhost.file, vhost.link, "/etc/systemd/system/prometheus-client.service"] {
+        assert!(!web.output(&format!("test -e {leftover}")).status.success(), "{leftover}");
+    }
+}
+
 const FAILED_SCRAPES: &str = "count_over_time(up[10m]) - sum_over_time(up[10m])";
 
-fn set_up_the_old_way(web: &Machine, node_exporter: &std::path::Path) {
+fn set_up_the_old_way(web: &Machine, node_exporter: &std::path::Path, vhost: &Vhost) {
     web.sh("useradd --create-home prometheus-client && chmod 755 /home/prometheus-client");
     web.write("/home/prometheus-client/node_exporter", std::fs::read(node_exporter).unwrap());
     web.sh("chmod 755 /home/prometheus-client/node_exporter");
     let hash = web.sh(&format!("openssl passwd -apr1 '{PASSWORD}'"));
     web.write("/home/prometheus-client/htpasswd", format!("prom:{hash}"));
     web.write("/etc/systemd/system/prometheus-client.service", UNIT);
-    web.write(SITE_FILE, SITE);
-    web.sh(&format!("ln -s {SITE_FILE} {SITE_LINK}"));
-    web.sh("systemctl daemon-reload && systemctl enable --now prometheus-client nginx");
+    web.write(vhost.file, vhost.text);
+    let Vhost { server, file, link, .. } = vhost;
+    web.sh(&format!("ln -s {file} {link}"));
+    web.sh(&format!(
+        "systemctl daemon-reload && systemctl enable --now prometheus-client {server}"
+    ));
 }
 
-fn pillar(password: &str) -> String {
+fn pillar(Vhost { server, link, .. }: &Vhost, password: &str) -> String {
     format!(
         "hostwarden:
   version: 0.1.0
@@ -112,8 +173,8 @@ fn pillar(password: &str) -> String {
   htpasswd_file: /home/prometheus-client/htpasswd
   migrate:
     units: [prometheus-client]
-    sites: [{SITE_LINK}]
-    web_server: nginx
+    sites: [{link}]
+    web_server: {server}
     user: prom
     password: {password}
 "

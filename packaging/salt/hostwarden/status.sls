@@ -10,16 +10,19 @@
     - context:
         address: {{ apache_status }}
 
+# Salt's own states for Apache are an extension since 3008.
 hostwarden apache status module:
-  apache_module.enabled:
-    - name: status
+  cmd.run:
+    - name: a2enmod --quiet status
+    - creates: /etc/apache2/mods-enabled/status.load
 
 hostwarden apache status:
-  apache_conf.enabled:
-    - name: hostwarden-status
+  file.symlink:
+    - name: /etc/apache2/conf-enabled/hostwarden-status.conf
+    - target: ../conf-available/hostwarden-status.conf
     - require:
       - file: /etc/apache2/conf-available/hostwarden-status.conf
-      - apache_module: hostwarden apache status module
+      - cmd: hostwarden apache status module
 
 hostwarden apache reload:
   cmd.run:
@@ -27,8 +30,8 @@ hostwarden apache reload:
     - onlyif: systemctl is-active apache2
     - onchanges:
       - file: /etc/apache2/conf-available/hostwarden-status.conf
-      - apache_module: hostwarden apache status module
-      - apache_conf: hostwarden apache status
+      - cmd: hostwarden apache status module
+      - file: hostwarden apache status
 {%- endif %}
 
 {%- if has_nginx %}
