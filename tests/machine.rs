@@ -13,6 +13,8 @@ mod deployed;
 mod fetched;
 /// From node_exporter and a vhost to the agent.
 mod migrated;
+/// What a release's own packages do to a machine.
+mod released;
 /// What the unit's hardening takes from the collectors: nothing.
 mod sandboxed;
 
