@@ -62,7 +62,7 @@ impl Machine {
             .args(["-c", &enter, "sh", "systemd-nspawn"])
             .args(["--quiet", "--register=no", "--keep-unit", "--boot", "--console=pipe"])
             // The network namespace is the machine's own, though nspawn did not make it.
-            .args(["--capability=CAP_NET_ADMIN", "--resolv-conf=off"])
+            .args(["--capability=CAP_NET_ADMIN,CAP_PERFMON", "--resolv-conf=off"])
             .arg(format!("--directory={}", path("root")))
             .arg(format!("--network-namespace-path=/run/netns/{name}"))
             .arg(format!("--machine={name}"))

@@ -52,6 +52,42 @@ fn every_collector_says_the_same_whatever_the_unit_forbids_and_a_purge_leaves_no
     assert_eq!(machine.sh(users), users_before);
 }
 
+/// Numbers of capabilities, of linux/capability.h.
+const DAC_READ_SEARCH: u64 = 1 << 2;
+const NET_ADMIN: u64 = 1 << 12;
+const PERFMON: u64 = 1 << 38;
+
+#[test]
+fn a_drop_in_gives_the_agent_what_a_collector_lacks_and_no_more() {
+    let machine = Machine::boot("dropins");
+    publish(&machine);
+    machine.sh("dpkg -i /srv/release/packages/hostwarden_0.1.0_*.deb");
+    let flags = "--collector.slabinfo --collector.ethtool --collector.perf";
+    machine.write("/etc/default/hostwarden", format!("HOSTWARDEN_OPTS=\"{flags}\"\n"));
+    let drop_ins = "/etc/systemd/system/hostwarden.service.d";
+    machine.sh(&format!("mkdir {drop_ins}"));
+    for (drop_in, capabilities) in [
+        ("none", 0),
+        ("closed-files", DAC_READ_SEARCH),
+        ("ethtool", NET_ADMIN),
+        ("perf", PERFMON | DAC_READ_SEARCH),
+    ] {
+        let file = format!("/usr/share/hostwarden/systemd/{drop_in}.conf");
+        machine.sh(&format!("rm -f {drop_ins}/*; ! test -e {file} || ln -s {file} {drop_ins}"));
+        machine.sh("systemctl daemon-reload && systemctl restart hostwarden");
+        let has = machine.sh("grep CapEff /proc/$(systemctl show -P MainPID hostwarden)/status");
+        let has = u64::from_str_radix(has.split_whitespace().nth(1).unwrap(), 16).unwrap();
+        assert_eq!(has, capabilities, "{drop_in}");
+        let text = machine.sh("curl -sf 127.0.0.1:9158/metrics");
+        let succeeds = |collector: &str| {
+            text.contains(&format!("collector_success{{collector=\"{collector}\"}} 1\n"))
+        };
+        assert!(succeeds("ethtool") && succeeds("perf"), "{drop_in}");
+        // Only root may open its file.
+        assert_eq!(succeeds("slabinfo"), capabilities & DAC_READ_SEARCH != 0, "{drop_in}");
+    }
+}
+
 fn assert_nothing_is_missing(steady: &BTreeSet<&String>, said: &BTreeSet<String>, by: &str) {
     let missing: Vec<_> = steady.iter().filter(|series| !said.contains(**series)).collect();
     assert!(missing.is_empty(), "{by}: {missing:#?}");
