@@ -215,6 +215,32 @@ fn an_agent_with_its_own_certificate() {
     passes_with_its_own_certificate(&files, agent.address.port());
 }
 
+#[test]
+fn an_agent_that_wants_a_certificate() {
+    let files = with_tls();
+    let config = std::fs::read_to_string(files.path("web.yml")).unwrap();
+    let strict = "cert.pem, client_ca_file: cert.pem, client_auth_type: RequireAndVerifyClientCert";
+    std::fs::write(files.path("web.yml"), config.replacen("cert.pem", strict, 1)).unwrap();
+    let config = format!("--web.config.file={}", files.path("web.yml"));
+    let agent = Agent::start(&[ONE[0], ONE[1], &config]);
+    let url = format!("https://localhost:{}", agent.address.port());
+    let flags = [("ca", "cert.pem"), ("cert", "cert.pem"), ("key", "key.pem")];
+    let flags = flags.map(|(flag, file)| format!("--{flag}={}", files.path(file)));
+    let [ca, cert, key] = &flags;
+
+    let output = files.check(&url, "right", &[ca, cert, key]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let output = files.check(&url, "right", &[ca]);
+    assert!(text(&output).contains("bad   answer"), "{}", text(&output));
+    assert_eq!(output.status.code(), Some(1));
+    let output = files.check(&url, "right", &[ca, cert]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(error, "hostwarden check endpoint: --cert and --key belong together\n");
+    let output = files.check(&url, "right", &[ca, "--cert=/no/cert.pem", key]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.ends_with("open /no/cert.pem: no such file or directory\n"), "{error}");
+}
+
 /// The endpoint as it is today.
 #[test]
 fn a_real_node_exporter_with_its_own_certificate() {

@@ -21,7 +21,7 @@ use crate::flags::{self, Flag, Values};
 use crate::host::http::{Ask, Client, Endpoint, Fault, Line, shown};
 use crate::host::terminal;
 use crate::web::config;
-use crate::web::tls::client::{self, Presented, Trust};
+use crate::web::tls::client::{self, Identity, Presented, Trust};
 use report::{Mark, Report};
 
 static USER: Flag<String> = flags::text("user", "", "User that the endpoint should let in.");
@@ -35,6 +35,9 @@ static CA: Flag<String> = flags::text(
     "",
     "PEM file of the authority, or of the server's own certificate; else the system's authorities.",
 );
+static CERT: Flag<String> =
+    flags::text("cert", "", "PEM file of a certificate to show to a server that asks for one.");
+static KEY: Flag<String> = flags::text("key", "", "PEM file of that certificate's key.");
 static TIMEOUT: Flag<Duration> =
     flags::duration("timeout", "10s", "Longest wait for a connection, and for each answer.");
 static JSON: Flag<bool> = flags::switch("json", false, "Print one JSON object.");
@@ -44,7 +47,7 @@ pub(super) static COMMAND: Command = Command {
     help: "Check an endpoint as Prometheus will meet it: connection, certificate, password, \
            exposition, collectors, clock. Ends with 1 if anything is bad.",
     words: &["URL"],
-    flags: &[&USER, &PASSWORD_FILE, &CA, &TIMEOUT, &JSON],
+    flags: &[&USER, &PASSWORD_FILE, &CA, &CERT, &KEY, &TIMEOUT, &JSON],
     run: Run::Own(run),
 };
 
@@ -86,6 +89,7 @@ fn url(text: &str) -> String {
 struct Visit {
     endpoint: Endpoint,
     ca: Option<PathBuf>,
+    identity: Option<Identity>,
     timeout: Duration,
     /// User and password, if the endpoint should ask for them.
     user: Option<(String, Vec<u8>)>,
@@ -104,7 +108,12 @@ impl Visit {
                 Some((user, password))
             }
         };
-        Ok(Self { endpoint, ca: path(&CA), timeout: values.get(&TIMEOUT), user })
+        let identity = match (path(&CERT), path(&KEY)) {
+            (Some(cert), Some(key)) => Some(Identity::read(&cert, &key)?),
+            (None, None) => None,
+            _ => return Err("--cert and --key belong together".into()),
+        };
+        Ok(Self { endpoint, ca: path(&CA), identity, timeout: values.get(&TIMEOUT), user })
     }
 
     fn trust(&self) -> Trust<'_> {
@@ -133,7 +142,8 @@ impl Visit {
         if !is_trusted {
             return report.bad("password", "not sent to a server that is not trusted");
         }
-        let tls = self.endpoint.is_tls().then(|| client::client(self.trust())).transpose();
+        let tls = || client::client(self.trust(), self.identity.as_ref());
+        let tls = self.endpoint.is_tls().then(tls).transpose();
         let mut client = match tls {
             Ok(tls) => Client::new(tls),
             Err(error) => return report.bad("trust", error),
@@ -150,7 +160,7 @@ impl Visit {
         host: &str,
         report: &mut Report<'_>,
     ) -> io::Result<bool> {
-        let presented = match Presented::by(stream, host) {
+        let presented = match Presented::by(stream, host, self.identity.as_ref()) {
             Ok(presented) => presented,
             Err(error) => {
                 report.bad("certificate", format!("no TLS: {error}"))?;

@@ -146,8 +146,11 @@ impl Settings {
             "" => Trust::System,
             path => Trust::File(Path::new(path)),
         };
-        let tls =
-            if is_tls { Some(client(trust).map_err(|error| error.to_string())?) } else { None };
+        let tls = if is_tls {
+            Some(client(trust, None).map_err(|error| error.to_string())?)
+        } else {
+            None
+        };
         Ok(Asker { ask: Ask::get(headers, PAGE_MAX), client: Client::new(tls) })
     }
 }

@@ -38,7 +38,7 @@ pub struct Tls {
 pub fn build(config: &TlsConfig, http2: bool) -> Result<Tls, Error> {
     let mut warnings = Vec::new();
     let mut provider = default_provider();
-    let (key, leaf) = certified_key(config, &provider)?;
+    let (key, leaf) = certified_key(&config.cert, &config.key, &provider)?;
     let client_auth = client_auth::read(config, &mut warnings)?;
 
     let (versions, suites) = versions_and_suites(config, &mut warnings)?;
@@ -99,11 +99,12 @@ type Certificate = CertificateInner<Raw>;
 /// The chain as it stands in the file, and its key. rustls' own check of the pair refuses certificates of X.509 version 1, which
 /// `openssl x509 -req` makes.
 fn certified_key(
-    config: &TlsConfig,
+    cert: &Source,
+    key: &Source,
     provider: &CryptoProvider,
 ) -> Result<(CertifiedKey, Certificate), Error> {
-    let cert = bytes(&config.cert, "cert_file")?;
-    let key = bytes(&config.key, "key_file")?;
+    let cert = bytes(cert, "cert_file")?;
+    let key = bytes(key, "key_file")?;
     let wrong = |what: &str| Error::new(format!("failed to load X509KeyPair: tls: {what}"));
 
     let chain = CertificateDer::pem_slice_iter(&cert)

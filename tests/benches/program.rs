@@ -53,7 +53,7 @@ impl<T: Read + Write> Stream for T {}
 
 /// Speaks TLS with whoever is there.
 pub(crate) fn secure(stream: TcpStream) -> impl Stream {
-    let config = client(Trust::Anybody).unwrap();
+    let config = client(Trust::Anybody, None).unwrap();
     let name = "localhost".try_into().unwrap();
     StreamOwned::new(ClientConnection::new(config, name).unwrap(), stream)
 }

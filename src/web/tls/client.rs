@@ -13,6 +13,7 @@ use rustls::crypto::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::SingleCertAndKey;
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error as TlsError,
     RootCertStore, SignatureScheme,
@@ -20,8 +21,8 @@ use rustls::{
 use x509_cert::der::Decode;
 
 use super::client_auth::{SERVER_AUTH, check_itself, names};
-use super::{Certificate, describe};
-use crate::web::config::{self, Error};
+use super::{Certificate, certified_key, describe};
+use crate::web::config::{self, Error, Source};
 
 /// Whose certificate is taken.
 #[derive(Debug, Clone, Copy)]
@@ -33,17 +34,33 @@ pub enum Trust<'a> {
     Anybody,
 }
 
-/// A client without a certificate of its own.
-pub fn client(trust: Trust<'_>) -> Result<Arc<ClientConfig>, Error> {
+/// A client's own certificate, for servers that ask for one.
+#[derive(Debug, Clone)]
+pub struct Identity(Arc<SingleCertAndKey>);
+
+impl Identity {
+    /// Both are PEM.
+    pub fn read(cert: &Path, key: &Path) -> Result<Self, Error> {
+        let (cert, key) = (Source::File(cert.to_owned()), Source::File(key.to_owned()));
+        let (key, _) = certified_key(&cert, &key, &default_provider())?;
+        Ok(Self(Arc::new(key.into())))
+    }
+}
+
+pub fn client(trust: Trust<'_>, identity: Option<&Identity>) -> Result<Arc<ClientConfig>, Error> {
     let provider = Arc::new(default_provider());
     let verifier = Verifier::new(trust, &provider)?;
-    let config = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::new(error.to_string()))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    Ok(Arc::new(match identity {
+        Some(Identity(own)) => {
+            builder.with_client_cert_resolver(Arc::<SingleCertAndKey>::clone(own))
+        }
+        None => builder.with_no_client_auth(),
+    }))
 }
 
 /// What a server shows of itself in a handshake.
@@ -63,10 +80,14 @@ pub struct Presented {
 
 impl Presented {
     /// Shakes hands and looks, whoever it is. The stream's own timeouts hold.
-    pub fn by(stream: &mut TcpStream, host: &str) -> Result<Self, Error> {
+    pub fn by(
+        stream: &mut TcpStream,
+        host: &str,
+        identity: Option<&Identity>,
+    ) -> Result<Self, Error> {
         let wrong = |error: &dyn std::fmt::Display| Error::new(error.to_string());
         let name = ServerName::try_from(host.to_owned()).map_err(|error| wrong(&error))?;
-        let mut connection = ClientConnection::new(client(Trust::Anybody)?, name)
+        let mut connection = ClientConnection::new(client(Trust::Anybody, identity)?, name)
             .map_err(|error| wrong(&describe(&error)))?;
         while connection.is_handshaking() {
             connection.complete_io(stream).map_err(|error| wrong(&error))?;
@@ -249,7 +270,7 @@ mod tests {
     #[test]
     fn a_file_without_certificates_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let refused = |path: &Path| client(Trust::File(path)).unwrap_err().to_string();
+        let refused = |path: &Path| client(Trust::File(path), None).unwrap_err().to_string();
         assert!(refused(file.path()).starts_with(&file.path().display().to_string()));
         assert_eq!(refused(Path::new("/no/ca.pem")), "open /no/ca.pem: no such file or directory");
     }
