@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,8 +16,9 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::graceful::GracefulConnection;
+use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::clock::{Begun, Clock};
@@ -88,8 +90,19 @@ async fn shake_hands(stream: Stream, visit: &Visit) -> Option<TlsStream<Stream>>
     }
     // Not before the client begins: certificates may be renewed while it is silent.
     visit.server.site.renew().await;
-    let config = visit.server.site.door().rules().tls.clone()?;
-    match TlsAcceptor::from(config).accept(stream).await {
+    let handshake = async {
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let config = visit.server.site.door().rules().tls.clone();
+        let config = config.ok_or(io::ErrorKind::ConnectionAborted)?;
+        // The answer takes a signature, up to a millisecond of this thread. Of a flood of clients one has
+        // its turn between the others' work, who would have to wait for all of them else.
+        let turn = visit.server.handshakes.lock().await;
+        let answered = hello.into_stream(config);
+        tokio::task::yield_now().await;
+        drop(turn);
+        answered.await
+    };
+    match handshake.await {
         Ok(stream) => Some(stream),
         Err(error) => {
             match error.get_ref().and_then(|inner| inner.downcast_ref()) {

@@ -20,7 +20,7 @@ use rustix::net::{
     getsockname, listen, socket_with,
 };
 use tokio::io::unix::AsyncFd;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use super::Site;
 use super::clock::Clock;
@@ -226,6 +226,8 @@ pub struct Server {
     pub(super) site: Arc<Site>,
     /// Keeps clients from filling the log.
     pub(super) complaints: RateLimit,
+    /// Whose turn it is to have a TLS handshake answered.
+    pub(super) handshakes: Mutex<()>,
     crowd: Arc<Crowd>,
     stop: watch::Sender<bool>,
 }
@@ -235,6 +237,7 @@ impl Server {
         Arc::new(Self {
             site,
             complaints: RateLimit::new(Duration::from_secs(10), 5),
+            handshakes: Mutex::new(()),
             crowd: Crowd::new(),
             stop: watch::Sender::new(false),
         })
