@@ -3,7 +3,7 @@
 //! `cargo bench --bench endpoint`. Both have the same collectors, certificate and user, with a bcrypt hash of cost 10. Attacked, the agent
 //! is sent 50 different wrong passwords a second, each over a TLS connection of its own, while 1,000 connections are kept that send
 //! nothing; what the program closes is opened again within a second. node_exporter is sent 9 a second: with more than it can hash, it
-//! answers nobody any more.
+//! answers nobody any more. Flooded, both are sent the beginning of 1,000 TLS handshakes a second, each of which takes a signature.
 
 #![expect(
     clippy::cast_precision_loss,
@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use hostwarden::web::password;
 use http_auth_basic::Credentials;
-use program::{Mode, Program, Stream, defaults_known_to, node_exporter, secure};
+use program::{Mode, Program, Stream, client_hello, defaults_known_to, node_exporter, secure};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 const SCRAPES: usize = 500;
@@ -34,6 +34,7 @@ const ATTACKED_SCRAPES: usize = 300;
 /// A program that takes longer has been measured by fewer scrapes.
 const ENOUGH: Duration = Duration::from_secs(30);
 const HALF_OPEN: usize = 1000;
+const HANDSHAKES: u32 = 1000;
 
 fn main() {
     let folder = tempfile::tempdir().unwrap();
@@ -66,6 +67,19 @@ fn main() {
             "{:<14} {sources:>9} {idle:>8.2} {attacked:>11.2} {:>6.2} {guesses:>8} {standing:>9}",
             program.name,
             attacked / idle
+        );
+    }
+
+    println!(
+        "\nMedians of {ATTACKED_SCRAPES} valid scrapes, {HANDSHAKES} handshakes begun a second"
+    );
+    for program in &mut programs {
+        let idle = median(program);
+        let flooded = flooded(program);
+        println!(
+            "{:<14} idle {idle:.2} ms, flooded {flooded:.2} ms, ratio {:.2}",
+            program.name,
+            flooded / idle
         );
     }
 }
@@ -120,6 +134,47 @@ fn attacked(program: &mut Program, sources: u8, per_second: u32) -> (f64, usize,
     })
 }
 
+/// The median while clients begin handshakes that they do not end.
+fn flooded(program: &mut Program) -> f64 {
+    let address = program.address;
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| flood(address, &is_over));
+        std::thread::sleep(Duration::from_millis(500));
+        let median = median(program);
+        is_over.store(true, Ordering::Relaxed);
+        median
+    })
+}
+
+fn flood(address: SocketAddr, is_over: &AtomicBool) {
+    const KEPT: usize = 400;
+    let hello = client_hello();
+    let mut sent: VecDeque<TcpStream> = VecDeque::new();
+    at_a_rate(HANDSHAKES, is_over, |number| {
+        let Some(mut stream) = open(address, number, 1) else { return };
+        if stream.write_all(&hello).is_ok() {
+            sent.push_back(stream);
+        }
+        if sent.len() > KEPT {
+            sent.pop_front();
+        }
+    });
+}
+
+/// Calls until it is over, with how often it has called before.
+fn at_a_rate(per_second: u32, is_over: &AtomicBool, mut call: impl FnMut(usize)) {
+    let started = Instant::now();
+    for number in 0.. {
+        let due = started + Duration::from_secs(1) / per_second * number;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        if is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        call(number as usize);
+    }
+}
+
 /// Sends wrong passwords and waits for no answer.
 fn guess(
     address: SocketAddr,
@@ -130,14 +185,8 @@ fn guess(
 ) {
     const KEPT: usize = 100;
     let mut sent: VecDeque<Box<dyn Stream>> = VecDeque::new();
-    let started = Instant::now();
-    for number in 0.. {
-        let due = started + Duration::from_secs(1) / per_second * number;
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        if is_over.load(Ordering::Relaxed) {
-            return;
-        }
-        let Some(stream) = open(address, number as usize, sources) else { continue };
+    at_a_rate(per_second, is_over, |number| {
+        let Some(stream) = open(address, number, sources) else { return };
         let mut stream = secure(stream);
         let request = format!(
             "GET / HTTP/1.1\r\nHost: bench\r\n{}\r\n\r\n",
@@ -150,7 +199,7 @@ fn guess(
         if sent.len() > KEPT {
             sent.pop_front();
         }
-    }
+    });
 }
 
 /// Keeps connections that send nothing, and says how many still stood a second after they were opened.

@@ -53,9 +53,19 @@ impl<T: Read + Write> Stream for T {}
 
 /// Speaks TLS with whoever is there.
 pub(crate) fn secure(stream: TcpStream) -> impl Stream {
+    StreamOwned::new(connection(), stream)
+}
+
+/// What a client begins with.
+pub(crate) fn client_hello() -> Vec<u8> {
+    let mut hello = Vec::new();
+    connection().write_tls(&mut hello).unwrap();
+    hello
+}
+
+fn connection() -> ClientConnection {
     let config = client(Trust::Anybody, None).unwrap();
-    let name = "localhost".try_into().unwrap();
-    StreamOwned::new(ClientConnection::new(config, name).unwrap(), stream)
+    ClientConnection::new(config, "localhost".try_into().unwrap()).unwrap()
 }
 
 impl Program {
