@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::agent::{BINARY, wait_for};
 
@@ -11,6 +12,8 @@ use crate::agent::{BINARY, wait_for};
 mod deployed;
 /// In the place of node_exporter, in a tree made for that.
 mod fetched;
+/// One master for all servers, and a Prometheus that finds them.
+mod mastered;
 /// From node_exporter and a vhost to the agent.
 mod migrated;
 /// What a release's own packages do to a machine.
@@ -37,7 +40,10 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn boot(role: &'static str) -> Self {
-        let name = format!("hw{}{role}", std::process::id());
+        // Tests that run beside this one boot machines of the same role.
+        static BOOTED: AtomicU32 = AtomicU32::new(0);
+        let number = BOOTED.fetch_add(1, Relaxed);
+        let name = format!("hw{}n{number}{role}", std::process::id());
         let folder = tempfile::tempdir().unwrap();
         for layer in ["upper", "work", "root"] {
             std::fs::create_dir(folder.path().join(layer)).unwrap();
@@ -205,10 +211,21 @@ impl Machine {
     /// Applies states with this pillar, as `salt-call --local` does.
     pub(crate) fn salt(&self, states: &str, pillar: &str) -> Applied {
         self.set_pillar(pillar);
-        let output = self
-            .output(&format!("salt-call --retcode-passthrough --no-color state.apply {states}"));
+        self.apply(&format!("salt-call --retcode-passthrough --no-color state.apply {states}"))
+    }
+
+    /// Runs a script that applies states.
+    pub(crate) fn apply(&self, script: &str) -> Applied {
+        let output = self.output(script);
         let text = [output.stdout, output.stderr].concat();
         Applied { text: String::from_utf8_lossy(&text).into_owned() }
+    }
+
+    /// Has the machine's Prometheus, once started, show soon what there is.
+    pub(crate) fn scrape_every_second(&self) {
+        self.sh(
+            "sed -i 's/scrape_interval:.*/scrape_interval: 1s/;s/scrape_timeout:.*/scrape_timeout: 1s/' /etc/prometheus/prometheus.yml",
+        );
     }
 }
 
@@ -245,35 +262,43 @@ fn control_groups(name: &str) -> Vec<PathBuf> {
     groups
 }
 
-/// How a run of Salt went.
+/// How a run of Salt went, on one minion or several.
 #[derive(Debug)]
 pub(crate) struct Applied {
     text: String,
 }
 
 impl Applied {
-    /// The number behind a word of Salt's closing lines: `Succeeded: 12 (changed=3)`.
-    fn count(&self, word: &str) -> u32 {
-        let (_, rest) = self.text.rsplit_once(word).unwrap_or_else(|| panic!("{}", self.text));
-        let digits = rest.trim_start();
-        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-        digits[..end].parse().unwrap_or_else(|_| panic!("{}", self.text))
+    /// What follows this on closing lines, of which each minion has its own: `Failed:     0`.
+    fn closing<'a>(&'a self, begin: &'a str) -> impl Iterator<Item = &'a str> {
+        self.text.lines().filter_map(move |line| line.strip_prefix(begin))
+    }
+
+    /// Which minions came to an end, in alphabetical order.
+    pub(crate) fn minions(&self) -> Vec<&str> {
+        let mut minions: Vec<&str> = self.closing("Summary for ").collect();
+        minions.sort_unstable();
+        minions
     }
 
     /// How many states changed something, when none failed.
     pub(crate) fn changed(&self) -> u32 {
-        assert_eq!(
-            self.count("Failed:"),
-            0,
-            "{}",
-            self.told(|state| state.contains("Result: False"))
-        );
-        let succeeded = self.text.rsplit_once("Succeeded:").unwrap().1.lines().next().unwrap();
-        if succeeded.contains("changed=") { self.count("changed=") } else { 0 }
+        let failed = self.told(|state| state.contains("Result: False"));
+        assert_eq!(self.failed(), 0, "{failed}");
+        // Succeeded: 12 (changed=3)
+        let changed = self.closing("Succeeded:").filter_map(|line| line.split_once("changed="));
+        changed.map(|(_, rest)| self.number(rest)).sum()
     }
 
     pub(crate) fn failed(&self) -> u32 {
-        self.count("Failed:")
+        assert!(!self.minions().is_empty(), "{}", self.text);
+        self.closing("Failed:").map(|rest| self.number(rest)).sum()
+    }
+
+    fn number(&self, text: &str) -> u32 {
+        let digits = text.trim_start();
+        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+        digits[..end].parse().unwrap_or_else(|_| panic!("{}", self.text))
     }
 
     /// Asserts that nothing was changed: what a second run is to do.
@@ -323,6 +348,21 @@ pub(crate) fn publish(machine: &Machine) {
     let packages = machine.path("/srv/release/packages");
     std::fs::create_dir_all(packages.parent().unwrap()).unwrap();
     run("cp", [OsStr::new("-r"), release.as_ref(), packages.as_ref()]);
+}
+
+/// One self-signed certificate for all servers, as this project's first user has it: a pillar's part.
+pub(crate) fn certificate(machine: &Machine) -> String {
+    machine.sh(
+        "cd /tmp && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+         -subj /CN=agent -addext subjectAltName=DNS:agent -keyout key -out cert 2> openssl.log",
+    );
+    let indented = |file: &str| machine.sh(&format!("sed 's/^/      /' /tmp/{file}"));
+    format!("    certificate: |\n{}    key: |\n{}", indented("cert"), indented("key"))
+}
+
+/// That certificate as the server's part of the pillar has it.
+pub(crate) fn authority(tls: &str) -> String {
+    tls.split("    key: |").next().unwrap().replace("    certificate: |", "    ca: |")
 }
 
 /// What the README tells to type in this section, one shell script a block.

@@ -1,6 +1,6 @@
 //! From an empty server to a green target, and all that happens to it afterwards.
 
-use super::{FIRST, Machine, SECOND, publish, told_by_the_readme};
+use super::{FIRST, Machine, SECOND, authority, certificate, publish, told_by_the_readme};
 use crate::agent::wait_for;
 
 const PASSWORD: &str = "swordfish";
@@ -11,26 +11,19 @@ fn a_server_is_installed_found_checked_reloaded_upgraded_and_told_by_textfiles()
     let prometheus = Machine::boot("prom");
     web.connect(&prometheus);
     let tls = certificate(&web);
-    for machine in [&web, &prometheus] {
-        publish(machine);
-        machine.sh(
-            "sed -i 's/scrape_interval:.*/scrape_interval: 1s/;s/scrape_timeout:.*/scrape_timeout: 1s/' /etc/prometheus/prometheus.yml",
-        );
-    }
+    publish(&web);
+    publish(&prometheus);
+    prometheus.scrape_every_second();
     web.sh("systemctl start nginx");
     prometheus.sh("systemctl start prometheus");
 
     let pillar = |version: &str| web_pillar(version, &tls);
-    let [install, serve, timer, cron] = told_by_the_readme("Thirty servers, with Salt")
-        .try_into()
-        .expect("four blocks in the README");
-    web.set_pillar(&pillar("0.1.0"));
-    web.sh(&install);
+    assert!(web.salt("hostwarden", &pillar("0.1.0")).changed() > 0);
     web.salt("hostwarden", &pillar("0.1.0")).assert_nothing_changed();
     let server_pillar = server_pillar(&tls);
-    prometheus.set_pillar(&server_pillar);
-    prometheus.sh(&install);
-    prometheus.sh(&serve);
+    assert!(prometheus.salt("hostwarden", &server_pillar).changed() > 0);
+    prometheus.sh("salt-call mine.update");
+    assert!(prometheus.salt("hostwarden.server", &server_pillar).changed() > 0);
     prometheus.salt("hostwarden,hostwarden.server", &server_pillar).assert_nothing_changed();
 
     std::thread::sleep(std::time::Duration::from_secs(4));
@@ -46,6 +39,10 @@ fn a_server_is_installed_found_checked_reloaded_upgraded_and_told_by_textfiles()
     a_reload_takes_what_is_good_and_refuses_what_is_not(&web);
     broken_options_never_get_so_far(&web, &pillar("0.1.0"));
     a_script_becomes_a_textfile(&web);
+    // The first two are those of a master.
+    let [_, _, timer, cron] = told_by_the_readme("Thirty servers, with Salt")
+        .try_into()
+        .expect("four blocks in the README");
     web.write(
         "/etc/hostwarden/textfile.d/smartmon.sh",
         "#!/bin/sh\necho smartmon_device_smart_healthy 1\n",
@@ -87,16 +84,6 @@ fn the_tarball_does_as_well_as_the_package() {
     machine.sh(&format!("curl -sf -u prom:{PASSWORD} 127.0.0.1:9158/metrics"));
 }
 
-/// One self-signed certificate for all servers, as this project's first user has it.
-fn certificate(machine: &Machine) -> String {
-    machine.sh(
-        "cd /tmp && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
-         -subj /CN=agent -addext subjectAltName=DNS:agent -keyout key -out cert 2> openssl.log",
-    );
-    let indented = |file: &str| machine.sh(&format!("sed 's/^/      /' /tmp/{file}"));
-    format!("    certificate: |\n{}    key: |\n{}", indented("cert"), indented("key"))
-}
-
 fn web_pillar(version: &str, tls: &str) -> String {
     format!(
         "hostwarden:
@@ -111,7 +98,7 @@ fn web_pillar(version: &str, tls: &str) -> String {
 }
 
 fn server_pillar(tls: &str) -> String {
-    let ca = tls.split("    key: |").next().unwrap().replace("    certificate: |", "    ca: |");
+    let ca = authority(tls);
     format!(
         "hostwarden:
   version: 0.1.0
