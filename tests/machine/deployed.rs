@@ -26,7 +26,6 @@ fn a_server_is_installed_found_checked_reloaded_upgraded_and_told_by_textfiles()
     assert!(prometheus.salt("hostwarden.server", &server_pillar).changed() > 0);
     prometheus.salt("hostwarden,hostwarden.server", &server_pillar).assert_nothing_changed();
 
-    std::thread::sleep(std::time::Duration::from_secs(4));
     for target in ["web", "prom"] {
         let up = format!("up{{job=\"hostwarden\",minion=\"{target}\"}}");
         wait_for(&up, || prometheus.query(&up) == Some(1.0));

@@ -91,7 +91,9 @@ fn a_server_of_the_old_way_is_taken_over_without_a_lost_series() {
     a_round_that_fails_leaves_all_as_it_was(&web, &NGINX);
     wait_for("a green target", || prometheus.query("up") == Some(1.0));
 
-    prometheus.sh("sleep 3");
+    let scrapes = || prometheus.query("count_over_time(up[10m])").unwrap_or_default();
+    let before_these = scrapes();
+    wait_for("three more scrapes", || scrapes() >= before_these + 3.0);
     let failed_before = prometheus.query(FAILED_SCRAPES).unwrap();
     let [migrate, purge] = told_by_the_readme("Coming from node_exporter")
         .try_into()
