@@ -63,9 +63,7 @@ impl Merge {
         &'a self,
         sources: &'a [S],
     ) -> impl Iterator<Item = SampleRef<'a>> {
-        self.sorted
-            .iter()
-            .map(|row| sources[row.source as usize].as_ref().sample(row.sample as usize))
+        self.sorted.iter().map(|row| at(sources, row.source, row.sample))
     }
 
     /// What was dropped and why, a line each.
@@ -82,16 +80,13 @@ impl Merge {
             for sample in 0..samples.as_ref().len() {
                 let key = samples.as_ref().sample(sample).family_key(source);
                 let sample = narrow(sample);
-                let mut look_up = || {
-                    *ids.entry(key).or_insert_with(|| {
+                let family = match last {
+                    Some((same, family)) if same == key => family,
+                    _ => *ids.entry(key).or_insert_with(|| {
                         let id = narrow(families.len());
                         families.push(Family { source, sample, id, rank: 0 });
                         id
-                    })
-                };
-                let family = match last {
-                    Some((same, family)) if same == key => family,
-                    _ => look_up(),
+                    }),
                 };
                 last = Some((key, family));
                 rows.push(Row { family, source, sample });
