@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::agent::{BINARY, wait_for};
 
+/// A port and secrets from systemd.
+mod activated;
 /// From an empty server to a green target, and all that happens to it afterwards.
 mod deployed;
 /// In the place of node_exporter, in a tree made for that.

@@ -103,7 +103,7 @@ fn installed() -> tempfile::TempDir {
         }
     }
     std::fs::create_dir(root.path().join("bin")).unwrap();
-    for program in ["bin/sh", "bin/kill"] {
+    for program in ["bin/sh", "bin/kill", "usr/bin/nsenter"] {
         std::fs::copy(Path::new("/").join(program), root.path().join(program)).unwrap();
     }
     root
