@@ -332,9 +332,13 @@ fn many_scrapes_of_units_that_vanish_leave_nothing_behind() {
         assert_eq!(kinds.iter().filter(|line| line.contains("type=\"exec\"")).count(), 5 * 200);
     };
     (0..5).for_each(|_| scrape());
-    let first = held();
+    // A busy machine may have cost the first scrapes a worker that has left since.
+    let (descriptors, threads) = held();
     (0..100).for_each(|_| scrape());
-    wait_for("the descriptors and threads of the first scrapes", || held() == first);
+    wait_for("no more descriptors and threads than after the first scrapes", || {
+        let now = held();
+        now.0 <= descriptors && now.1 <= threads
+    });
 }
 
 #[test]
