@@ -1,4 +1,4 @@
-//! What systemd keeps for the agent: its port, and secrets that only root may read.
+//! What systemd keeps for the agent: its port, a folder for a socket of its own, and secrets that only root may read.
 
 use super::{Machine, publish, told_by_the_readme};
 use crate::agent::wait_for;
@@ -14,9 +14,7 @@ const OPTIONS: &str = "HOSTWARDEN_OPTS=\"--web.systemd-socket \
 
 #[test]
 fn port_and_secrets_come_from_systemd() {
-    let machine = Machine::boot("activated");
-    publish(&machine);
-    machine.sh("dpkg -i /srv/release/packages/hostwarden_0.1.0_*.deb");
+    let machine = installed();
     let issued = rcgen::generate_simple_self_signed(["agent".to_owned()]).unwrap();
     let hash = hostwarden::web::password::hash(b"secret", 5).unwrap();
     for (path, content) in [
@@ -49,4 +47,23 @@ fn port_and_secrets_come_from_systemd() {
         assert!(scrape("secret").status.success(), "{}", machine.journal());
     }
     wait_for("the agent", || machine.output("systemctl is-active hostwarden").status.success());
+}
+
+#[test]
+fn a_socket_of_its_own_has_a_folder() {
+    let machine = installed();
+    let listen = "unix:/run/hostwarden/web.sock,mode=0660";
+    let options = format!("HOSTWARDEN_OPTS=\"--web.listen-address={listen}\"\n");
+    machine.write("/etc/default/hostwarden", options);
+    machine.sh("systemctl restart hostwarden");
+    assert_eq!(machine.sh("stat -c '%a %U' /run/hostwarden/web.sock"), "660 hostwarden\n");
+    machine.sh("curl -sf --unix-socket /run/hostwarden/web.sock http://agent/metrics");
+    machine.sh("systemctl stop hostwarden && ! test -e /run/hostwarden");
+}
+
+fn installed() -> Machine {
+    let machine = Machine::boot("activated");
+    publish(&machine);
+    machine.sh("dpkg -i /srv/release/packages/hostwarden_0.1.0_*.deb");
+    machine
 }
