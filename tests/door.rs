@@ -1,13 +1,14 @@
 //! Who is let in, over real sockets: users of either file, headers, the rate limit, and what becomes of them when files change.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hostwarden::web::password;
 use rustix::process::Signal;
 
-use crate::agent::{Agent, Response, basic, run, wait_for};
+use crate::agent::{Agent, BINARY, Response, basic, request, run, wait_for};
 use crate::fuse::Silent;
 use crate::namespace::{inside, ip};
 
@@ -127,6 +128,17 @@ fn guesses_are_not_looked_at_for_long_but_who_is_known_comes_in() {
     assert!((1..=10).contains(&told), "{log}");
     assert!(log.contains("err=\"wrong password for user \\\"prom\\\"\""), "{log}");
     assert!(!log.contains("s3cret"), "{log}");
+}
+
+#[test]
+fn ipv4_is_told_as_such_on_a_socket_for_both_families() {
+    let folder = Folder::new(&users(&[("prom", "right")]));
+    let config = flag("web.config.file", &folder.path("config.yaml"));
+    let mut command = Command::new(BINARY);
+    let agent = Agent::spawn(command.args(ONE).args([&config, "--web.listen-address=:0"]));
+    let address = SocketAddr::from(([127, 0, 0, 1], agent.address.port()));
+    assert_unauthorized(&request(address, "GET", "/metrics", &[&basic("prom", "wrong")]));
+    agent.wait_for_log("msg=\"login refused\" source=127.0.0.1 ");
 }
 
 #[test]

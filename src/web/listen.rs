@@ -180,13 +180,19 @@ impl Listener {
             let mut ready = self.socket.readable().await.map_err(|_| Errno::IO)?;
             match acceptfrom_with(self.socket.get_ref(), NEW_SOCKET) {
                 Ok((socket, peer)) => {
-                    return Ok((socket, peer.and_then(|peer| peer.try_into().ok())));
+                    let address = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+                    return Ok((socket, address.map(canonical)));
                 }
                 Err(Errno::AGAIN) => ready.clear_ready(),
                 Err(errno) => return Err(errno),
             }
         }
     }
+}
+
+/// On a socket for both families, IPv4 comes as `::ffff:192.0.2.1`, which nobody looks for in a log.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Whose fault it is that accept failed.
