@@ -53,6 +53,8 @@ hostwarden:
   #   units: [prometheus-node-exporter]
   #   sites: [/etc/nginx/sites-enabled/prometheus.conf]
   #   web_server: nginx
+  #   # With TLS, a name in the certificate by which the server reaches itself.
+  #   address: web.example.org
   #   user: prom
   #   password: in a private pillar
 

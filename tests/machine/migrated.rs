@@ -1,8 +1,9 @@
 //! From node_exporter and a vhost to the agent, on the same port and with the same password file.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use super::{FIRST, Machine, publish, told_by_the_readme};
+use super::{FIRST, Machine, certificate, publish, told_by_the_readme};
 use crate::agent::wait_for;
 use crate::peers;
 
@@ -55,17 +56,6 @@ Listen 9158
 </VirtualHost>
 "#,
 };
-
-const UNIT: &str = "
-[Unit]
-After=network.target
-[Service]
-User=prometheus-client
-# Debian's build has the collector systemd on, which the release has not.
-ExecStart=/home/prometheus-client/node_exporter --web.listen-address=localhost:9157 --no-collector.systemd
-[Install]
-WantedBy=multi-user.target
-";
 
 #[test]
 fn a_server_of_the_old_way_is_taken_over_without_a_lost_series() {
@@ -135,6 +125,60 @@ fn a_vhost_of_apache_gives_way_too() {
     web.salt("hostwarden.migrate", &pillar(&APACHE, PASSWORD)).assert_nothing_changed();
 }
 
+#[test]
+fn node_exporter_with_tls_of_its_own_gives_way_too() {
+    let Some(node_exporter) = peers::node_exporter() else { return };
+    let web = Machine::boot("tls");
+    publish(&web);
+    let tls = certificate(&web);
+    let hash = hostwarden::web::password::hash(PASSWORD.as_bytes(), 5).unwrap();
+    let home = "/home/prometheus-client";
+    install_node_exporter(
+        &web,
+        &node_exporter,
+        &format!(
+            "--web.listen-address :7231 --collector.textfile.directory {home} --web.config.file {home}/config.yaml"
+        ),
+    );
+    web.write(
+        &format!("{home}/config.yaml"),
+        format!(
+            "tls_server_config: {{cert_file: cert, key_file: key}}\nbasic_auth_users: {{prom: {hash}}}\n"
+        ),
+    );
+    web.write(&format!("{home}/mail.prom"), "mail_queue_size 3\n");
+    web.sh(&format!("cp /tmp/cert /tmp/key {home} && chown -R prometheus-client: {home}"));
+    web.sh("echo 127.0.0.1 agent >> /etc/hosts");
+    web.sh("systemctl daemon-reload && systemctl enable --now prometheus-client");
+    let scrape = || {
+        web.try_sh(&format!(
+            "curl -sf --cacert /tmp/cert -u 'prom:{PASSWORD}' https://agent:7231/metrics"
+        ))
+    };
+    wait_for("node_exporter", || scrape().contains("\ngo_info{"));
+
+    let pillar = format!(
+        "hostwarden:
+  version: 0.1.0
+  source: salt://packages
+  listen: ':7231'
+  textfiles: {home}
+  users: {{prom: {{hash: {hash}}}}}
+  migrate:
+    units: [prometheus-client]
+    address: agent
+    user: prom
+    password: {PASSWORD}
+  tls:
+{tls}"
+    );
+    assert!(web.salt("hostwarden.migrate", &pillar).changed() > 0);
+    let text = scrape();
+    assert!(text.contains("\nhostwarden_build_info{") && text.contains("\nmail_queue_size 3\n"));
+    assert!(!web.output("systemctl cat prometheus-client").status.success());
+    web.salt("hostwarden.migrate", &pillar).assert_nothing_changed();
+}
+
 /// With a password that is not in the file the agent's round does not pass.
 fn a_round_that_fails_leaves_all_as_it_was(web: &Machine, vhost: &Vhost) {
     assert!(web.salt("hostwarden.migrate", &pillar(vhost, "wrong")).failed() > 0);
@@ -151,13 +195,28 @@ fn assert_nothing_is_left_of_the_old_way(web: &Machine, vhost: &Vhost) {
 
 const FAILED_SCRAPES: &str = "count_over_time(up[10m]) - sum_over_time(up[10m])";
 
-fn set_up_the_old_way(web: &Machine, node_exporter: &std::path::Path, vhost: &Vhost) {
+fn install_node_exporter(web: &Machine, node_exporter: &Path, flags: &str) {
     web.sh("useradd --create-home prometheus-client && chmod 755 /home/prometheus-client");
     web.write("/home/prometheus-client/node_exporter", std::fs::read(node_exporter).unwrap());
     web.sh("chmod 755 /home/prometheus-client/node_exporter");
+    // Debian's build has the collector systemd on, which the release has not.
+    let unit = format!(
+        "[Unit]
+After=network.target
+[Service]
+User=prometheus-client
+ExecStart=/home/prometheus-client/node_exporter --no-collector.systemd {flags}
+[Install]
+WantedBy=multi-user.target
+"
+    );
+    web.write("/etc/systemd/system/prometheus-client.service", unit);
+}
+
+fn set_up_the_old_way(web: &Machine, node_exporter: &Path, vhost: &Vhost) {
+    install_node_exporter(web, node_exporter, "--web.listen-address=localhost:9157");
     let hash = web.sh(&format!("openssl passwd -apr1 '{PASSWORD}'"));
     web.write("/home/prometheus-client/htpasswd", format!("prom:{hash}"));
-    web.write("/etc/systemd/system/prometheus-client.service", UNIT);
     web.write(vhost.file, vhost.text);
     let Vhost { server, file, link, .. } = vhost;
     web.sh(&format!("ln -s {file} {link}"));
