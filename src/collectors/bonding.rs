@@ -1,8 +1,6 @@
 //! Bonds and how many of their links are up, from rtnetlink, or from `/sys/class/net/BOND/bonding`
 //! where that shows another network namespace or a fixture tree.
 
-use std::fmt::Write as _;
-
 use crate::collector::prelude::*;
 use crate::host::netlink::links::{Driver, Links, Mirror};
 
@@ -62,17 +60,15 @@ impl Bonding {
         let Self { masters, slaves, slaves_path, .. } = self;
         for master in cx.sys.read_once(MASTERS, masters)?.fields() {
             let master = master.as_str()?;
-            set_path(slaves_path, format_args!("class/net/{master}/bonding/slaves"));
+            join(slaves_path, &["class/net/", master, "/bonding/slaves"]);
             let (mut count, mut active) = (0u32, 0u32);
             for slave in cx.sys.read_once(slaves_path, slaves)?.fields() {
                 let slave = slave.as_str()?;
                 let mut is_up = None;
                 // Before Linux 3.19 the link was called slave_….
-                for prefix in ["lower", "slave"] {
-                    let status = format_args!(
-                        "class/net/{master}/{prefix}_{slave}/bonding_slave/mii_status"
-                    );
-                    set_path(cx.path, status);
+                for prefix in ["/lower_", "/slave_"] {
+                    let status = "/bonding_slave/mii_status";
+                    join(cx.path, &["class/net/", master, prefix, slave, status]);
                     if let Some(status) = cx.sys.read_present(cx.path, cx.text)? {
                         is_up = Some(status.trim().bytes == b"up");
                         break;
@@ -87,10 +83,4 @@ impl Bonding {
         }
         Ok(())
     }
-}
-
-fn set_path(path: &mut String, parts: std::fmt::Arguments<'_>) {
-    path.clear();
-    // A String takes every write.
-    let _ = path.write_fmt(parts);
 }

@@ -3,8 +3,6 @@
 
 mod info;
 
-use std::fmt::Write;
-
 use crate::collector::prelude::*;
 use crate::host::cpus;
 use crate::host::proc_stat::{IDLE, Seconds};
@@ -116,7 +114,7 @@ impl Cpu {
     /// The original stops the program where there is no CPU; here the collector fails.
     fn push_online(&self, cx: &mut Cx<'_>, out: &mut Samples) -> Result<()> {
         for (at, directory) in cpus::directories(&self.directories).enumerate() {
-            set_path(cx.path, directory, "online");
+            join(cx.path, &[cpus::DIRECTORY, "/", directory, "/online"]);
             let is_online = match cx.sys.try_attribute(cx.path, cx.text) {
                 // A CPU that cannot be switched off, and on most machines none can.
                 Err(Errno::NOENT) if at == 0 => return Ok(()),
@@ -167,11 +165,6 @@ fn read_isolated(paths: &Paths) -> Result<Vec<u16>> {
         cpus::parse_list(list, &mut isolated)?;
     }
     Ok(isolated)
-}
-
-fn set_path(path: &mut String, directory: &str, file: &str) {
-    path.clear();
-    let _ = write!(path, "{}/{directory}/{file}", cpus::DIRECTORY);
 }
 
 /// The highest times seen of each CPU: some kernels let idle and iowait run backwards a little.
@@ -244,7 +237,7 @@ impl Throttles {
 }
 
 fn read_count(cx: &mut Cx<'_>, directory: &str, file: &str) -> Option<u64> {
-    set_path(cx.path, directory, file);
+    join(cx.path, &[cpus::DIRECTORY, "/", directory, "/", file]);
     let text = cx.sys.try_attribute(cx.path, cx.text).ok()?;
     crate::number::uint(text.bytes)
 }

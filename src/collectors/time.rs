@@ -2,7 +2,6 @@
 //! `/sys/devices/system/clocksource`.
 
 use std::ffi::OsStr;
-use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 
 use jiff::Timestamp;
@@ -67,21 +66,16 @@ impl Time {
             number.is_some_and(|number| number.starts_with(|c: char| c.is_ascii_digit()))
         };
         for (device, name) in self.sources.names().filter(is_source).enumerate() {
-            set_path(cx.path, name, "available_clocksource");
+            join(cx.path, &[DIRECTORY, "/", name, "/available_clocksource"]);
             for source in cx.sys.attribute(cx.path, cx.text)?.fields() {
                 out.push(&AVAILABLE, &[&source.bytes, &device], 1.0);
             }
-            set_path(cx.path, name, "current_clocksource");
+            join(cx.path, &[DIRECTORY, "/", name, "/current_clocksource"]);
             let current = cx.sys.attribute(cx.path, cx.text)?.bytes;
             out.push(&CURRENT, &[&current, &device], 1.0);
         }
         Ok(())
     }
-}
-
-fn set_path(path: &mut String, name: &str, file: &str) {
-    path.clear();
-    let _ = write!(path, "{DIRECTORY}/{name}/{file}");
 }
 
 /// The zone that Go takes for the local one: `/etc/localtime` unless `TZ` names a file, absolute or

@@ -14,7 +14,6 @@
 //!   counts it tells as well. Before Linux 6.0 one of them is missing, and the file is read.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 
 use super::{Device, is_without_value, number};
 use crate::collector::prelude::*;
@@ -166,7 +165,7 @@ fn directory_of(
     text: &mut Vec<u8>,
 ) -> Result<Option<Root>> {
     let Ok(name) = std::str::from_utf8(link.name.bytes()) else { return Ok(None) };
-    set_path(path, name, "");
+    join(path, &["class/net/", name]);
     let directory = match sys.below(path) {
         Ok(directory) => directory,
         Err(errno) if is_without_value(errno) => return Ok(None),
@@ -270,7 +269,8 @@ impl Setting {
             Setting::Constant(value) => return Ok(Some(value.bytes())),
             Setting::Open(attribute) => attribute.read(cx.text),
             Setting::Closed => {
-                set_path(cx.path, &String::from_utf8_lossy(link.name.bytes()), file);
+                let name = String::from_utf8_lossy(link.name.bytes());
+                join(cx.path, &["class/net/", &name, file]);
                 cx.sys.attribute_once(cx.path, cx.text).map(|text| text.bytes)
             }
         };
@@ -292,10 +292,4 @@ fn attribute<'t>(
         Err(errno) if is_without_value(errno) || errno == Errno::NODEV => Ok(None),
         Err(errno) => Err(Error::io(file, errno)),
     }
-}
-
-fn set_path(path: &mut String, device: &str, file: &str) {
-    path.clear();
-    // A String takes every write.
-    let _ = write!(path, "class/net/{device}{file}");
 }
