@@ -84,6 +84,25 @@ impl Program {
         Self::run(name, program, flags, header, |stream| Box::new(secure(stream)))
     }
 
+    /// Behind a password alone.
+    pub(crate) fn start_asking(
+        name: &'static str,
+        program: &Path,
+        flags: &[String],
+        header: &str,
+    ) -> Self {
+        Self::run(name, program, flags, format!("{header}\r\n"), |stream| Box::new(stream))
+    }
+
+    /// Asked from now on at another address, that of a site before it.
+    pub(crate) fn behind(mut self, site: SocketAddr, header: &str) -> Self {
+        let stream = TcpStream::connect(site).unwrap();
+        stream.set_nodelay(true).unwrap();
+        self.connection = BufReader::new(Box::new(stream));
+        self.headers = format!("{header}\r\n");
+        self
+    }
+
     fn run(
         name: &'static str,
         program: &Path,
@@ -159,14 +178,9 @@ impl Program {
         read_body(&mut self.connection)
     }
 
-    /// CPU time of all threads so far, in milliseconds.
-    fn cpu(&self) -> f64 {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let nanoseconds: f64 = tasks
-            .filter_map(|task| fs::read_to_string(task.ok()?.path().join("schedstat")).ok())
-            .map(|text| text.split(' ').next().unwrap().parse::<f64>().unwrap())
-            .sum();
-        nanoseconds / 1e6
+    /// CPU time so far, in milliseconds.
+    pub(crate) fn cpu(&self) -> f64 {
+        cpu(self.child.id())
     }
 
     /// Resident and anonymous memory, in MiB.
@@ -216,23 +230,37 @@ impl Drop for Program {
     }
 }
 
+/// CPU time of all threads of a process so far, in milliseconds.
+pub(crate) fn cpu(process: u32) -> f64 {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let nanoseconds: f64 = tasks
+        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("schedstat")).ok())
+        .map(|text| text.split(' ').next().unwrap().parse::<f64>().unwrap())
+        .sum();
+    nanoseconds / 1e6
+}
+
 fn count_samples(body: &[u8]) -> usize {
     body.split(|&byte| byte == b'\n')
         .filter(|line| !line.is_empty() && !line.starts_with(b"#"))
         .count()
 }
 
-/// The newest node_exporter, fetched by the script beside the project, or the one installed.
+/// The newest node_exporter.
 pub(crate) fn node_exporter() -> PathBuf {
-    const PACKAGE: &str = "prometheus-node-exporter";
+    fetched("prometheus-node-exporter")
+}
+
+/// The newest program of that package, fetched by the script beside the project, or the one installed.
+pub(crate) fn fetched(package: &str) -> PathBuf {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/tools/peers");
     if !script.is_file() {
-        return PathBuf::from(PACKAGE);
+        return PathBuf::from(package);
     }
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
-    let program = target.join(PACKAGE).join("usr/bin").join(PACKAGE);
+    let program = target.join(package).join("usr/bin").join(package);
     if !program.is_file() {
-        assert!(Command::new(script).arg(&target).arg(PACKAGE).status().unwrap().success());
+        assert!(Command::new(script).arg(&target).arg(package).status().unwrap().success());
     }
     program
 }
