@@ -83,6 +83,36 @@ fn the_tarball_does_as_well_as_the_package() {
     machine.sh(&format!("curl -sf -u prom:{PASSWORD} 127.0.0.1:9158/metrics"));
 }
 
+#[test]
+fn what_has_another_sum_is_not_installed_wherever_it_comes_from() {
+    let machine = Machine::boot("sums");
+    publish(&machine);
+    let packages = "/srv/release/packages";
+    machine.sh(&format!(
+        "systemd-run --quiet python3 -m http.server --bind 127.0.0.1 --directory {packages} 8000"
+    ));
+    let sums = format!("{packages}/sha256sums.txt");
+    machine.sh(&format!("cp {sums} /srv/right && sed -i 's/^..../0000/' {sums}"));
+    let pillar = |source: &str, install: &str| {
+        format!(
+            "hostwarden: {{version: 0.1.0, source: '{source}', install: {install},
+             users: {{prom: {{password: {PASSWORD}}}}}}}"
+        )
+    };
+    for source in ["salt://packages", "http://127.0.0.1:8000"] {
+        for install in ["deb", "tarball"] {
+            let applied = machine.salt("hostwarden", &pillar(source, install));
+            assert!(applied.failed() > 0, "{source} {install}");
+            assert!(!machine.output("test -e /usr/bin/hostwarden").status.success());
+        }
+    }
+    machine.sh(&format!("cp /srv/right {sums}"));
+    let pillar = pillar("http://127.0.0.1:8000", "deb");
+    assert!(machine.salt("hostwarden", &pillar).changed() > 0);
+    machine.sh("systemctl is-active hostwarden");
+    machine.salt("hostwarden", &pillar).assert_nothing_changed();
+}
+
 fn web_pillar(version: &str, tls: &str) -> String {
     format!(
         "hostwarden:
