@@ -41,7 +41,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::collector::{Error, Result};
 use cursor::Text;
 pub use listing::{Entry, Listing};
-pub use memory::{limit_allocator, unmap_code};
+pub use memory::{limit_allocator, trim_allocator, unmap_code};
 
 /// Where the four trees lie that collectors read.
 #[derive(Debug, Clone)]

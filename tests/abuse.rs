@@ -9,6 +9,7 @@ use hostwarden::web::password;
 
 use crate::agent::{Agent, BINARY, PATIENCE, basic, wait_for, wait_within};
 use crate::certificates::file;
+use crate::leaks::anonymous_kilobytes;
 
 const ONE: [&str; 2] = ["--collector.disable-defaults", "--collector.loadavg"];
 const ADDRESS: &str = "--web.listen-address=127.0.0.1:0";
@@ -77,6 +78,23 @@ fn connections_that_only_stand_there_keep_nobody_out() {
         assert_eq!(agent.get("/-/healthy").status, 200);
     }
     assert_eq!(ask(), "HTTP/1.1 200 OK\r\n", "who has shown a password keeps the connection");
+}
+
+#[test]
+fn a_crowd_that_has_gone_leaves_its_memory() {
+    let agent = Agent::start(&ONE);
+    assert_eq!(agent.get("/metrics").status, 200);
+    let before = anonymous_kilobytes(&agent);
+    let crowd: Vec<_> = (0..400)
+        .map(|_| {
+            let mut stream = TcpStream::connect(agent.address).unwrap();
+            write!(stream, "GET /metrics HTTP/1.1\r\nX: {}", "x".repeat(16 * 1024)).unwrap();
+            stream
+        })
+        .collect();
+    wait_for("a crowd's memory", || anonymous_kilobytes(&agent) > before + 4096);
+    drop(crowd);
+    wait_for("the memory back", || anonymous_kilobytes(&agent) < before + 2048);
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn is_any(directory: &str) -> bool {
     fs::read_dir(directory).is_ok_and(|entries| entries.count() > 0)
 }
 
-fn anonymous_kilobytes(agent: &Agent) -> usize {
+pub(crate) fn anonymous_kilobytes(agent: &Agent) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", agent.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()

@@ -1,6 +1,6 @@
 //! The process's memory, held to a small footprint.
 
-#![expect(unsafe_code, reason = "mallopt and madvise have no safe wrappers")]
+#![expect(unsafe_code, reason = "the allocator and madvise have no safe wrappers")]
 
 use rustix::mm::{Advice, madvise};
 
@@ -17,6 +17,15 @@ pub fn limit_allocator() {
     ] {
         // SAFETY: mallopt takes any two integers; it runs before other threads exist.
         unsafe { libc::mallopt(option, value) };
+    }
+}
+
+/// Gives the kernel back what is free between pieces in use, which the allocator keeps by itself.
+pub fn trim_allocator() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes any number of bytes to keep, and locks what it works on.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

@@ -9,12 +9,16 @@ use tokio::sync::Notify;
 
 use super::auth::Source;
 use super::clock::{Clock, Standing};
+use crate::host::trim_allocator;
 
 /// Most connections, if the process may have four times as many descriptors: files of the kernel take half of those.
 const ALL_MAX: u64 = 1024;
 
 /// Half of the connections is enough for one source.
 const SHARE: usize = 2;
+
+/// So many at a time leave memory behind that is worth giving back.
+const CROWDED: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Crowd {
@@ -28,6 +32,8 @@ pub(super) struct Crowd {
 struct Guests {
     seats: BTreeMap<u64, Guest>,
     next: u64,
+    /// Most that were there at a time, since memory was given back.
+    peak: usize,
 }
 
 #[derive(Debug)]
@@ -70,6 +76,7 @@ impl Crowd {
         guests.next += 1;
         let guest = Guest { source, clock: Arc::clone(clock), leave: Arc::clone(&leave) };
         guests.seats.insert(number, guest);
+        guests.peak = guests.peak.max(guests.seats.len());
         Some(Seat { crowd: Arc::clone(self), number, leave })
     }
 
@@ -95,6 +102,15 @@ impl Crowd {
 }
 
 impl Guests {
+    /// Whether most of a crowd has gone, told once.
+    fn have_dispersed(&mut self) -> bool {
+        let have = self.peak >= CROWDED && self.seats.len() <= self.peak / 32;
+        if have {
+            self.peak = self.seats.len();
+        }
+        have
+    }
+
     /// Strangers go before those who were served something, the idle before the busy, and the first to come goes first.
     fn send_one_away(&mut self, is_meant: impl Fn(&Guest) -> bool) -> Option<()> {
         let (.., number) = self
@@ -127,8 +143,15 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.crowd.guests().seats.remove(&self.number);
+        let have_dispersed = {
+            let mut guests = self.crowd.guests();
+            guests.seats.remove(&self.number);
+            guests.have_dispersed()
+        };
         self.crowd.left.notify_one();
+        if have_dispersed {
+            trim_allocator();
+        }
     }
 }
 
