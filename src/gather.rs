@@ -431,15 +431,15 @@ impl Entry {
             state.spare.push(Arc::clone(answer));
             std::mem::take(&mut state.waiting)
         };
-        for seat in waiting.drain(..) {
-            if let Some(work) = seat.fill(Arc::clone(answer)) {
-                work.run();
-            }
-        }
+        // Everybody has the answer before anybody's scrape goes on: that takes long with a large one.
+        let complete: Vec<Work> =
+            waiting.drain(..).filter_map(|seat| seat.fill(Arc::clone(answer))).collect();
         let mut state = lock(&self.state);
         if state.waiting.is_empty() {
             state.waiting = waiting;
         }
+        drop(state);
+        complete.into_iter().for_each(Job::run);
     }
 
     /// The verdict over a run that did not come back in time.

@@ -168,6 +168,28 @@ fn concurrent_scrapes_share_one_run() {
 }
 
 #[test]
+fn who_waits_for_the_same_run_has_its_answer_while_another_encodes() {
+    let (slow, open) = gated!(SHARED, "a_slow");
+    let gatherer = gatherer(&[slow]);
+    let deadline = Instant::now() + Duration::from_secs(2);
+    block_on(async {
+        let first = gatherer.gather(&Filter::All, Instant::now() + LONG, move |_| {
+            while Instant::now() < deadline + SHORT {
+                std::thread::yield_now();
+            }
+        });
+        let second = gatherer.gather(&Filter::All, deadline, |gathered| verdicts(&gathered));
+        let opened = async {
+            tokio::task::yield_now().await;
+            open.send(()).unwrap();
+        };
+        let (first, second, ()) = tokio::join!(first, second, opened);
+        assert_eq!(first, Some(()));
+        assert_eq!(second.unwrap(), [("a_slow", Verdict::Answered, 1)]);
+    });
+}
+
+#[test]
 fn a_scrape_that_is_abandoned_leaves_nothing_behind() {
     let (slow, open) = gated!(ABANDONED, "a_slow");
     let gatherer = gatherer(&[slow, &GOOD]);
