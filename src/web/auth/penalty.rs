@@ -12,7 +12,7 @@ pub(in crate::web) enum Source {
 }
 
 impl From<IpAddr> for Source {
-    /// On a socket for both families, IPv4 comes in IPv6's clothes.
+    /// A proxy may tell of an IPv4 address in IPv6's clothes.
     fn from(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address.octets()),
